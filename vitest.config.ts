@@ -1,0 +1,24 @@
+import { defineConfig } from 'vitest/config'
+
+// biome-ignore lint/style/noDefaultExport: vitest reads its configuration from the default export
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/servers/**'],
+        },
+      },
+      'test/servers/vitest.config.ts',
+    ],
+    coverage: {
+      provider: 'v8',
+      include: ['src/routes/**', 'src/services/**', 'src/policy/**', 'src/dictionary.ts'],
+      exclude: ['src/policy/write-schema.ts'],
+      thresholds: { statements: 100, branches: 100 },
+      reportsDirectory: 'coverage',
+    },
+  },
+})
