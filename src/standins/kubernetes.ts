@@ -1,0 +1,82 @@
+/** A Kubernetes API server on the wire, as far as keyhole and Vault speak to one. */
+import type { Clock } from '../clock.ts'
+import type { Random, Standin, Tls } from './server.ts'
+
+export interface KubernetesStandinOptions {
+  readonly clock: Clock
+  readonly random?: Random
+  readonly tls?: Tls
+  readonly port?: number
+  /** Default `https://kubernetes.default.svc.cluster.local`; also the API audience. */
+  readonly issuer?: string
+  /** The real server keeps a positive review this long (10,000 there); default 0: every review is fresh. */
+  readonly reviewCacheMs?: number
+}
+
+export interface Named {
+  readonly namespace: string
+  readonly name: string
+}
+
+export interface KubernetesStandin extends Standin {
+  readonly issuer: string
+  /** A bearer token of group `system:masters`: every right. */
+  readonly adminToken: string
+  putNamespace(name: string): void
+  /** Creates the namespace too. Putting what exists keeps its uid. */
+  putServiceAccount(which: Named): { readonly uid: string }
+  deleteServiceAccount(which: Named): void
+  /** Creates the ServiceAccount and the node too. */
+  putPod(pod: Named & { readonly serviceAccount: string; readonly node?: string }): { readonly uid: string }
+  /** With a grace, the pod's tokens live on for grace + 60 s, as in the real server; default 0: gone at once. */
+  deletePod(which: Named, graceSeconds?: number): void
+  putSecret(secret: SecretSeed): { readonly uid: string; readonly resourceVersion: string }
+  deleteSecret(which: Named): void
+  /** A user of a static token file: people, nodes. */
+  putUser(user: {
+    readonly name: string
+    readonly uid: string
+    readonly groups?: readonly string[]
+    readonly token: string
+  }): void
+  /** Adds rights to a ServiceAccount or a username, as a Role and its binding would. */
+  allow(subject: Named | string, ...rights: readonly Right[]): void
+  /** Takes all added rights from it. */
+  disallow(subject: Named | string): void
+  /** As kubelet gets them: what TokenRequest would answer. Throws where TokenRequest would refuse. */
+  issueToken(order: TokenOrder): string
+  /** Signs any claims: with the cluster's key, or one that the cluster does not know. */
+  signToken(claims: Readonly<Record<string, unknown>>, key?: 'cluster' | 'stranger'): string
+}
+
+export interface SecretSeed extends Named {
+  /** What an owner writes, before base64. */
+  readonly data: Readonly<Record<string, string | Buffer>>
+  readonly type?: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly immutable?: boolean
+}
+
+/** One RBAC rule. Without `namespace` it holds cluster-wide; without `names` for every object of the resource. */
+export interface Right {
+  readonly verbs: readonly string[]
+  /** API group; empty for core. */
+  readonly group: string
+  readonly resource: string
+  readonly namespace?: string
+  readonly names?: readonly string[]
+}
+
+export interface TokenOrder {
+  readonly namespace: string
+  readonly serviceAccount: string
+  /** Empty or absent: the cluster's own. */
+  readonly audiences?: readonly string[]
+  /** At least 600, at most 2^32; default 3600. */
+  readonly expirationSeconds?: number
+  /** Binds the token to this pod; the uid is looked up when absent. */
+  readonly pod?: { readonly name: string; readonly uid?: string }
+}
+
+export declare function startKubernetesStandin(options: KubernetesStandinOptions): Promise<KubernetesStandin>
