@@ -41,3 +41,45 @@ export class KeyholeError extends Error {
 export function asKeyholeError(thrown: unknown): KeyholeError {
   return thrown instanceof KeyholeError ? thrown : new KeyholeError('INTERNAL', { why: 'defect', cause: thrown })
 }
+
+/** How a call to Kubernetes or Vault failed: all that is kept of it. Upstream texts stop at the file that classifies them. */
+export type UpstreamKind =
+  // No usable answer.
+  | 'unavailable'
+  | 'timeout'
+  | 'aborted'
+  | 'throttled'
+  | 'sealed'
+  | 'standby'
+  | 'garbage'
+  | 'redirected'
+  | 'too-large'
+  // About keyhole's own credentials and rights.
+  | 'unauthorized'
+  | 'forbidden'
+  | 'role-missing'
+  | 'mount-missing'
+  // Transit's reasons to refuse a ciphertext.
+  | 'context-missing'
+  | 'too-old'
+  | 'too-new'
+  | 'not-authentic'
+  | 'no-prefix'
+  | 'malformed-ciphertext'
+  | 'key-missing'
+  | 'bad-request'
+
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError'
+  readonly upstream: 'kubernetes' | 'vault'
+  readonly kind: UpstreamKind
+  /** The HTTP status, where there was one. */
+  readonly status: number | undefined
+
+  constructor(upstream: 'kubernetes' | 'vault', kind: UpstreamKind, status?: number) {
+    super(`${upstream}: ${kind}`)
+    this.upstream = upstream
+    this.kind = kind
+    this.status = status
+  }
+}

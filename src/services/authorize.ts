@@ -1,0 +1,91 @@
+/**
+ * Caller, name -> Grant. Pure, from the policy in memory, before anything is fetched: a caller that is refused has
+ * cost no upstream call but its own review, and learns nothing of what exists.
+ */
+import type { Clock } from '../clock.ts'
+import type { ListedSecret } from '../contract.ts'
+import { KeyholeError } from '../errors.ts'
+import { decide, type Granted, listFor, type Policy } from '../policy/decide.ts'
+import type { Caller } from './authenticate.ts'
+
+declare const decided: unique symbol
+
+/** What a permit is for. Only a `Sealed<'read'>` can be opened. */
+export type Action = 'read'
+
+/** A caller's right to some keys of one Secret, as the policy stood when it was asked. */
+export interface Grant<A extends Action = Action> extends Granted {
+  readonly [decided]: A
+  readonly caller: Caller
+  /** As answers and records name it to this caller: `db`, or `db.payments` for another namespace's. */
+  readonly name: string
+  /** One key's bytes as they are, rather than a JSON document. */
+  readonly raw: boolean
+  /** The hash of the policy that granted it. */
+  readonly policyHash: string
+}
+
+/** A name as the path gives it: `db` or `db.payments`. */
+export interface SecretName {
+  readonly name: string
+  /** Absent: the caller's own. */
+  readonly namespace?: string
+}
+
+export interface Ask {
+  readonly secret: SecretName
+  /** Keys asked for by `?key=`, sorted and distinct; absent: all that are granted. */
+  readonly keys?: readonly string[]
+  readonly raw: boolean
+}
+
+export interface Authorize {
+  /** @throws KeyholeError NOT_GRANTED (the same for every reason), KEY_UNUSABLE or NOT_ACCEPTABLE (to readers only). */
+  read(caller: Caller, ask: Ask): Grant<'read'>
+  list(caller: Caller): Listing
+}
+
+export interface Listing {
+  readonly secrets: readonly ListedSecret[]
+  readonly policyHash: string
+}
+
+export function authorizer(policyInForce: () => Policy, clock: Clock): Authorize {
+  return {
+    read(caller, { secret, keys, raw }) {
+      const policy = policyInForce()
+      const asked = { namespace: secret.namespace ?? caller.namespace, name: secret.name }
+      const decision = decide(policy, caller, asked, keys, clock.now())
+      if ('why' in decision) throw notGranted(caller, decision.why)
+      if ('condition' in decision) throw new KeyholeError('KEY_UNUSABLE', { why: decision.condition, fix: FIX })
+      const { granted } = decision
+      if (raw && !(granted.format === 'files' && keys?.length === 1)) {
+        throw new KeyholeError('NOT_ACCEPTABLE', { why: 'raw-needs-one-file' })
+      }
+      return { ...granted, caller, name: nameFor(caller, asked), raw, policyHash: policy.hash } as Grant<'read'>
+    },
+    list(caller) {
+      const policy = policyInForce()
+      const secrets = listFor(policy, caller, clock.now()).map(({ keys, all, ...secret }) => ({
+        name: nameFor(caller, secret),
+        keys,
+        all,
+      }))
+      return { secrets, policyHash: policy.hash }
+    },
+  }
+}
+
+const FIX = "see the policy's problems in keyhole's log and /readyz?verbose: the grant's TransitKey does not admit it"
+
+/** Names only the caller, never what it asked for: one answer for what exists and what does not. */
+function notGranted(caller: Caller, why: string): KeyholeError {
+  return new KeyholeError('NOT_GRANTED', {
+    why,
+    detail: `${caller.namespace}/${caller.serviceAccount} has no such grant. GET /secrets lists what it has.`,
+  })
+}
+
+function nameFor(caller: Caller, secret: { readonly namespace: string; readonly name: string }): string {
+  return secret.namespace === caller.namespace ? secret.name : `${secret.name}.${secret.namespace}`
+}

@@ -1,0 +1,151 @@
+/**
+ * Is the key that `binding: place` relies on really derived? A Transit key that is not ignores the context without a
+ * word, and then a ciphertext opens wherever it is pasted. A reader may not read `keys/<key>`, so keyhole asks Vault
+ * to decrypt a ciphertext that cannot be one, without a context: only a derived key answers that the context is missing.
+ *
+ * Vault looks at the version first, so once old versions are retired the question must name one in use: it is found
+ * by doubling and halving.
+ */
+import { type Clock, every } from '../clock.ts'
+import { KeyholeError, UpstreamError, type UpstreamKind } from '../errors.ts'
+import type { TransitKey } from '../policy/schema.ts'
+import { joined } from './joined.ts'
+import { vaultRefusal } from './upstream.ts'
+
+export interface TransitKeys {
+  /**
+   * Resolves when ciphertext of this key may be opened.
+   * @throws KeyholeError KEY_UNUSABLE, or VAULT_* while the question cannot be asked.
+   */
+  proven(key: TransitKey, signal: AbortSignal): Promise<void>
+  /** Asks again about every key; failures become conditions. Called at start, on a policy change, and hourly. */
+  recheck(keys: Iterable<TransitKey>, signal: AbortSignal): Promise<void>
+  /** What is known of each key that was asked about, by the TransitKey's name. */
+  conditions(): ReadonlyMap<string, KeyCondition>
+}
+
+export type KeyCondition = 'derived' | 'not-derived' | 'missing' | 'role-refused' | 'unknown'
+
+export interface TransitKeysOptions {
+  /** Asks Vault to decrypt this ciphertext without a context, and answers how it refused; undefined if it did not. */
+  readonly ask: (key: TransitKey, ciphertext: string, signal: AbortSignal) => Promise<UpstreamKind | undefined>
+  readonly clock: Clock
+  /** How long a good answer stands. */
+  readonly keepMs: number
+  /** How long a bad one does: a key that was mended serves again after this. */
+  readonly retryMs: number
+  /** Told when a key's condition changes. */
+  readonly changed: (key: TransitKey, condition: KeyCondition, fix: string | undefined) => void
+}
+
+interface Known {
+  readonly condition: KeyCondition
+  readonly kind: UpstreamKind | undefined
+  readonly askAgainAt: number
+}
+
+export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKeysOptions): TransitKeys {
+  const known = new Map<string, Known & { readonly key: TransitKey }>()
+  const questions = joined<string, Known>()
+
+  async function question(key: TransitKey, signal: AbortSignal): Promise<Known> {
+    const id = identityOf(key)
+    return await questions.join(id, signal, async (shared) => {
+      const kind = await probe(key, shared)
+      const condition = conditionOf(kind)
+      if (condition === 'unknown') throw new UpstreamError('vault', kind ?? 'garbage')
+      const answer = { condition, kind, askAgainAt: clock.now() + (condition === 'derived' ? keepMs : retryMs) }
+      if (known.get(id)?.condition !== condition) changed(key, condition, FIXES[condition])
+      known.set(id, { ...answer, key })
+      return answer
+    })
+  }
+
+  /** Finds a version that Vault does not refuse for its number, and answers how it refused that one. */
+  async function probe(key: TransitKey, signal: AbortSignal): Promise<UpstreamKind | undefined> {
+    let tooOld = 0
+    let tooNew = Number.POSITIVE_INFINITY
+    for (let version = 1; tooNew - tooOld > 1; ) {
+      const kind = await ask(key, `vault:v${version}:AAAA`, signal)
+      if (kind === 'too-old') tooOld = version
+      else if (kind === 'too-new') tooNew = version
+      else return kind
+      version = tooNew === Number.POSITIVE_INFINITY ? version * 2 : Math.floor((tooOld + tooNew) / 2)
+    }
+    return 'garbage'
+  }
+
+  return {
+    async proven(key, signal) {
+      if (key.binding === 'none') return
+      const last = known.get(identityOf(key))
+      const answer =
+        last !== undefined && clock.now() < last.askAgainAt
+          ? last
+          : await question(key, signal).catch((error: unknown) => {
+              throw vaultRefusal(error)
+            })
+      if (answer.condition === 'derived') return
+      const fix = FIXES[answer.condition]
+      throw new KeyholeError('KEY_UNUSABLE', {
+        why: `transit-key-${answer.condition}`,
+        ...(fix !== undefined && { fix }),
+      })
+    },
+    async recheck(keys, signal) {
+      const bound = [...keys].filter((key) => key.binding === 'place')
+      const wanted = new Set(bound.map(identityOf))
+      for (const id of known.keys()) if (!wanted.has(id)) known.delete(id)
+      // One after the other: nobody waits for this, and Vault's quota counts keyhole as one client.
+      for (const key of bound) await question(key, signal).catch(() => {})
+    },
+    conditions: () => new Map([...known.values()].map(({ key, condition }) => [key.name, condition])),
+  }
+}
+
+/** Keeps the hourly question going until cancelled. */
+export function recheckEvery(
+  clock: Clock,
+  ms: number,
+  keys: TransitKeys,
+  inForce: () => Iterable<TransitKey>,
+): () => void {
+  const stopping = new AbortController()
+  const cancel = every(clock, ms, () => void keys.recheck(inForce(), stopping.signal))
+  return () => {
+    cancel()
+    stopping.abort()
+  }
+}
+
+function identityOf(key: TransitKey): string {
+  return JSON.stringify([key.mount, key.name, key.vaultRoles.read ?? null])
+}
+
+function conditionOf(kind: UpstreamKind | undefined): KeyCondition {
+  switch (kind) {
+    case 'context-missing':
+      return 'derived'
+    case 'key-missing':
+    case 'mount-missing':
+      return 'missing'
+    case 'forbidden':
+    case 'role-missing':
+      return 'role-refused'
+    // A key that went on to look at the ciphertext needed no context. One that opened it is not a key of ours.
+    case 'not-authentic':
+    case 'malformed-ciphertext':
+    case 'bad-request':
+    case undefined:
+      return 'not-derived'
+    default:
+      return 'unknown'
+  }
+}
+
+const FIXES: Partial<Record<KeyCondition, string>> = {
+  'not-derived':
+    'create the Transit key with derived=true and encrypt its Secrets again, or set binding: none on the TransitKey and accept that its ciphertext opens wherever it is pasted',
+  missing: 'create the Transit key in Vault with derived=true, or mend mount and name of the TransitKey',
+  'role-refused': 'create the Vault role of the TransitKey, with a policy that has "update" on <mount>/decrypt/<key>',
+}

@@ -1,0 +1,68 @@
+/** How a failed upstream call refuses. The one table from UpstreamKind to code, for each upstream. */
+import { KeyholeError, UpstreamError, type UpstreamKind } from '../errors.ts'
+
+/** For calls that are not about one Secret: TokenReview. Whatever is wrong there is keyhole's own trouble. */
+export function kubernetesRefusal(thrown: unknown): unknown {
+  if (!(thrown instanceof UpstreamError)) return thrown
+  return new KeyholeError('KUBERNETES_UNAVAILABLE', {
+    why: `kubernetes-${thrown.kind}`,
+    cause: thrown,
+    ...fixFor(KUBERNETES_FIXES, thrown.kind),
+  })
+}
+
+/** For GET of one Secret: a missing right is this Secret's fault and must not look like an outage. */
+export function secretRefusal(thrown: unknown): unknown {
+  if (thrown instanceof UpstreamError && thrown.kind === 'forbidden') {
+    return new KeyholeError('SECRET_UNREADABLE', {
+      why: 'rbac',
+      cause: thrown,
+      fix: "grant keyhole's ServiceAccount the verb get on this Secret by resourceNames, in the Secret's namespace",
+    })
+  }
+  return kubernetesRefusal(thrown)
+}
+
+const KUBERNETES_FIXES: Partial<Record<UpstreamKind, string>> = {
+  unauthorized: "the API server refuses keyhole's own token: check KEYHOLE_KUBERNETES_TOKEN_FILE and its audience",
+  forbidden: "grant keyhole's ServiceAccount the verb create on tokenreviews (authentication.k8s.io)",
+}
+
+/** For login and decrypt: 503 where waiting can help, 422 where this ciphertext or its key must be mended. */
+export function vaultRefusal(thrown: unknown): unknown {
+  if (!(thrown instanceof UpstreamError)) return thrown
+  const { kind } = thrown
+  return new KeyholeError(VAULT_CODES[kind] ?? 'VAULT_UNAVAILABLE', {
+    why: `vault-${kind}`,
+    cause: thrown,
+    ...fixFor(VAULT_FIXES, kind),
+  })
+}
+
+const VAULT_CODES: Partial<Record<UpstreamKind, 'VAULT_SEALED' | 'CIPHERTEXT_REJECTED' | 'KEY_UNUSABLE'>> = {
+  sealed: 'VAULT_SEALED',
+  standby: 'VAULT_SEALED',
+  forbidden: 'KEY_UNUSABLE',
+  'role-missing': 'KEY_UNUSABLE',
+  'mount-missing': 'KEY_UNUSABLE',
+  'key-missing': 'KEY_UNUSABLE',
+  'context-missing': 'KEY_UNUSABLE',
+  'too-old': 'CIPHERTEXT_REJECTED',
+  'not-authentic': 'CIPHERTEXT_REJECTED',
+  'no-prefix': 'CIPHERTEXT_REJECTED',
+  'malformed-ciphertext': 'CIPHERTEXT_REJECTED',
+}
+
+const VAULT_FIXES: Partial<Record<UpstreamKind, string>> = {
+  forbidden: 'give the Vault role a policy with capability "update" on <mount>/decrypt/<key>',
+  'role-missing': 'create the Vault role, or name the right one in vaultRoles.read of the TransitKey',
+  'mount-missing': 'enable the transit engine at the mount that the TransitKey names, or mend spec.mount',
+  'key-missing': 'create the Transit key in Vault with derived=true, or mend the name of the TransitKey',
+  'context-missing': 'the Transit key is derived: set binding: place on the TransitKey',
+  'too-old': 'the ciphertext is older than the key\'s min_decryption_version: encrypt the Secret again',
+}
+
+function fixFor(fixes: Partial<Record<UpstreamKind, string>>, kind: UpstreamKind): { fix?: string } {
+  const fix = fixes[kind]
+  return fix === undefined ? {} : { fix }
+}

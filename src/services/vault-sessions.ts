@@ -1,0 +1,77 @@
+/**
+ * keyhole's own Vault tokens, one per role. A token lives 10 s at most, so that a role's policy taken away is gone
+ * soon; while there is traffic the next one is fetched before the last one ends, so that nobody waits for a login.
+ */
+import type { Clock } from '../clock.ts'
+import { UpstreamError } from '../errors.ts'
+import type { Token } from '../opaque.ts'
+import { joined } from './joined.ts'
+
+export interface VaultLogins {
+  /** Logs in with keyhole's own projected token. */
+  login(role: string, signal: AbortSignal): Promise<{ readonly token: Token; readonly leaseSeconds: number }>
+}
+
+export interface VaultSessions {
+  /**
+   * Runs `act` with a token of the role. A 403 may be a token that ended on the way, so it logs in again, once.
+   * @throws UpstreamError of the login or of `act`.
+   */
+  use<T>(role: string, signal: AbortSignal, act: (token: Token) => Promise<T>): Promise<T>
+}
+
+export interface VaultSessionOptions {
+  readonly logins: VaultLogins
+  readonly clock: Clock
+  /** A token is not used in its last so many ms: a call begun with it must end before it does. */
+  readonly marginMs: number
+  /** Longest use of one token, whatever lease Vault gives. */
+  readonly maxUseMs: number
+}
+
+interface Session {
+  readonly token: Token
+  readonly renewAt: number
+  readonly endsAt: number
+}
+
+export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessionOptions): VaultSessions {
+  const sessions = new Map<string, Session>()
+  const loginsInFlight = joined<string, Session>()
+  const never = new AbortController().signal
+
+  async function login(role: string, signal: AbortSignal): Promise<Session> {
+    return await loginsInFlight.join(role, signal, async (shared) => {
+      const askedAt = clock.now()
+      const { token, leaseSeconds } = await logins.login(role, shared)
+      const lifeMs = Math.min(leaseSeconds * 1000, maxUseMs)
+      const session = { token, renewAt: askedAt + lifeMs / 2, endsAt: askedAt + lifeMs - marginMs }
+      sessions.set(role, session)
+      return session
+    })
+  }
+
+  async function current(role: string, signal: AbortSignal): Promise<Session> {
+    const session = sessions.get(role)
+    if (session === undefined || clock.now() >= session.endsAt) return await login(role, signal)
+    if (clock.now() >= session.renewAt) {
+      // Nobody waits for this one, and its failure is found again by whoever needs the next token.
+      login(role, never).catch(() => {})
+    }
+    return session
+  }
+
+  return {
+    async use(role, signal, act) {
+      const session = await current(role, signal)
+      try {
+        return await act(session.token)
+      } catch (error) {
+        if (!(error instanceof UpstreamError && error.kind === 'forbidden')) throw error
+        if (sessions.get(role) === session) sessions.delete(role)
+        const next = sessions.get(role) ?? (await login(role, signal))
+        return await act(next.token)
+      }
+    },
+  }
+}
