@@ -1,0 +1,311 @@
+/**
+ * The records of the audit log, and their one way onto a line.
+ *
+ * A line is built field by field: what is not named here cannot get in, whatever object is handed over. It is ASCII
+ * (everything else is escaped), so that no name can end a line, start another, or speak to a terminal, and its length
+ * is bounded, so that no Secret with a million keys can fill the disk in one request.
+ */
+import { createHash } from 'node:crypto'
+import type { Code } from '../contract.ts'
+
+/** Where a record stands: the instance that wrote it, its number there, and the SHA-256 of the line before it. */
+export interface Link {
+  readonly instance: string
+  readonly seq: number
+  readonly prev: string
+}
+
+/** The newest line of a chain. */
+export interface Head {
+  readonly instance: string
+  readonly seq: number
+  /** SHA-256 of the line's bytes without its newline, in hex. */
+  readonly sha256: string
+}
+
+export interface AuditedCaller {
+  readonly namespace: string
+  readonly serviceAccount: string
+  readonly uid: string
+  readonly pod?: { readonly name: string; readonly uid: string }
+  readonly credentialId?: string
+}
+
+export type Outcome = 'disclosed' | 'unchanged' | 'listed' | 'refused' | 'abandoned'
+
+/** What one request came to. */
+export interface Decision {
+  readonly kind: 'decision'
+  readonly timeMs: number
+  readonly requestId: string
+  readonly action: 'read' | 'list'
+  readonly peer: string
+  /** Absent only where nobody was identified. */
+  readonly caller?: AuditedCaller | undefined
+  /** The secret asked for; its namespace is absent until it is known. Written only if well-formed. */
+  readonly secret?: { readonly namespace?: string; readonly name: string } | undefined
+  /** Names of the keys disclosed. */
+  readonly keys: readonly string[]
+  /** How many keys were asked for by name and not disclosed. Never their names: anything may be pasted there. */
+  readonly otherKeys: number
+  /** How many grants a listing told of. */
+  readonly listed?: number | undefined
+  readonly outcome: Outcome
+  /** The code a refusal leaves with. */
+  readonly code?: Code | undefined
+  /** The guard that refused, from the closed sets of the stages. */
+  readonly why?: string | undefined
+  readonly policyHash?: string | undefined
+  /** `versions` are those that the ciphertexts name; empty until they are fetched. */
+  readonly transitKey?:
+    | { readonly mount: string; readonly name: string; readonly versions: readonly number[] }
+    | undefined
+  readonly etag?: string | undefined
+  readonly durationMs: number
+}
+
+/** A request that ended before anybody was identified: refused with a code, or left by its client. */
+export type Unauthenticated = Code | 'ABANDONED'
+
+/** Refusals before anybody was identified, counted. */
+export interface Refusals {
+  readonly kind: 'refusals'
+  readonly timeMs: number
+  readonly sinceMs: number
+  readonly counts: ReadonlyMap<Unauthenticated, number>
+  readonly peers: {
+    /** Peers told apart, up to a bound; `untold` counts the refusals of peers beyond it. */
+    readonly distinct: number
+    readonly untold: number
+    /** The busiest few. */
+    readonly top: readonly { readonly peer: string; readonly count: number }[]
+  }
+}
+
+/** Refusals of identified callers beyond their limit, counted. */
+export interface Throttled {
+  readonly kind: 'throttled'
+  readonly timeMs: number
+  readonly sinceMs: number
+  readonly callers: readonly {
+    readonly namespace: string
+    readonly serviceAccount: string
+    readonly counts: ReadonlyMap<Unauthenticated, number>
+  }[]
+  /** Refusals of callers beyond the bound of `callers`. */
+  readonly untold: number
+}
+
+/** The first record of every chain. */
+export interface Start {
+  readonly kind: 'start'
+  readonly timeMs: number
+  /** The process started; the sink failed and was mended; the file was moved or cut, and a new one begun. */
+  readonly cause: 'process' | 'mended' | 'moved'
+  readonly sink: 'stdout' | 'file'
+  readonly versions: { readonly keyhole: string; readonly node: string }
+  readonly policyHash?: string
+  /** The newest record before this chain, where it could be read. */
+  readonly previous?: Head
+  /** What lies between `previous` and this line and is no record: a torn line. Without a digest, at most so many bytes. */
+  readonly torn?: { readonly bytes: number; readonly sha256?: string }
+  /** Records refused since the chain before this one ended; each made its request fail. */
+  readonly unwritten: number
+}
+
+/** The last record of a chain that ended in good order. */
+export interface Stop {
+  readonly kind: 'stop'
+  readonly timeMs: number
+}
+
+/** Another policy is in force. */
+export interface PolicyChanged {
+  readonly kind: 'policy'
+  readonly timeMs: number
+  readonly from?: string
+  readonly to: string
+  /** Documents added, changed or dropped, as `SecretGrant payments/db`. */
+  readonly documents: readonly string[]
+  readonly problems: number
+}
+
+export type AuditRecord = Decision | Refusals | Throttled | Start | Stop | PolicyChanged
+
+/** At most so many bytes of names in one list of a record; a name costs at most six times its own bound. */
+export const MAX_LIST_BYTES = 16 * 1024
+const MAX_STRING_CHARS = 256
+
+/** One line, without its newline. */
+export function formatRecord(record: AuditRecord, link: Link): string {
+  return ascii(JSON.stringify({ time: time(record.timeMs), ...body(record), chain: formatLink(link) }))
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function body(record: AuditRecord): Fields {
+  switch (record.kind) {
+    case 'decision':
+      return decision(record)
+    case 'refusals':
+      return refusals(record)
+    case 'throttled':
+      return throttled(record)
+    case 'start':
+      return start(record)
+    case 'stop':
+      return { kind: 'stop' }
+    case 'policy':
+      return policyChanged(record)
+  }
+}
+
+function decision(record: Decision): Fields {
+  return {
+    kind: 'decision',
+    requestId: text(record.requestId),
+    action: text(record.action),
+    outcome: text(record.outcome),
+    code: text(record.code),
+    why: word(record.why),
+    caller: caller(record.caller),
+    secret: secret(record.secret),
+    ...list('keys', record.keys),
+    otherKeys: count(record.otherKeys),
+    listed: record.listed === undefined ? undefined : count(record.listed),
+    policyHash: text(record.policyHash),
+    transitKey: transitKey(record.transitKey),
+    etag: text(record.etag),
+    durationMs: count(record.durationMs),
+    peer: text(record.peer),
+  }
+}
+
+function refusals(record: Refusals): Fields {
+  return {
+    kind: 'refusals',
+    since: time(record.sinceMs),
+    counts: counts(record.counts),
+    peers: {
+      distinct: count(record.peers.distinct),
+      untold: count(record.peers.untold),
+      top: record.peers.top.map(({ peer, count: refused }) => ({ peer: text(peer), count: count(refused) })),
+    },
+  }
+}
+
+function throttled(record: Throttled): Fields {
+  return {
+    kind: 'throttled',
+    since: time(record.sinceMs),
+    callers: record.callers.map((one) => ({
+      namespace: text(one.namespace),
+      serviceAccount: text(one.serviceAccount),
+      counts: counts(one.counts),
+    })),
+    untold: count(record.untold),
+  }
+}
+
+function start(record: Start): Fields {
+  return {
+    kind: 'start',
+    cause: text(record.cause),
+    sink: text(record.sink),
+    versions: { keyhole: text(record.versions.keyhole), node: text(record.versions.node) },
+    policyHash: text(record.policyHash),
+    previous: record.previous && formatHead(record.previous),
+    torn: record.torn && { bytes: count(record.torn.bytes), sha256: text(record.torn.sha256) },
+    unwritten: count(record.unwritten),
+  }
+}
+
+function policyChanged(record: PolicyChanged): Fields {
+  return {
+    kind: 'policy',
+    from: text(record.from),
+    to: text(record.to),
+    ...list('documents', record.documents),
+    problems: count(record.problems),
+  }
+}
+
+function caller(from: AuditedCaller | undefined): Fields | undefined {
+  return (
+    from && {
+      namespace: text(from.namespace),
+      serviceAccount: text(from.serviceAccount),
+      uid: text(from.uid),
+      pod: from.pod && { name: text(from.pod.name), uid: text(from.pod.uid) },
+      credentialId: text(from.credentialId),
+    }
+  )
+}
+
+const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/
+
+/** Checked here again: a path segment may be a token pasted in the wrong place, and must not become a record. */
+function secret(from: Decision['secret']): Fields | undefined {
+  if (from === undefined || !LABEL.test(from.name)) return undefined
+  if (from.namespace !== undefined && !LABEL.test(from.namespace)) return undefined
+  return { namespace: from.namespace, name: from.name }
+}
+
+function transitKey(from: Decision['transitKey']): Fields | undefined {
+  return from && { mount: text(from.mount), name: text(from.name), versions: from.versions.slice(0, 16).map(count) }
+}
+
+function counts(from: ReadonlyMap<Unauthenticated, number>): Fields {
+  return Object.fromEntries([...from].map(([code, refused]) => [code, count(refused)]))
+}
+
+function formatLink(link: Link): Fields {
+  return { instance: text(link.instance), seq: link.seq, prev: text(link.prev) }
+}
+
+function formatHead(head: Head): Fields {
+  return { instance: text(head.instance), seq: count(head.seq), sha256: text(head.sha256) }
+}
+
+/**
+ * A list of names within its bound. What does not fit is counted, and a digest of the whole list stands for it, so
+ * that a longer list still says exactly which names it held to whoever can name them.
+ */
+function list(name: string, from: readonly string[]): Fields {
+  const fitting: string[] = []
+  let bytes = 0
+  for (const one of from) {
+    const short = one.slice(0, MAX_STRING_CHARS)
+    bytes += ascii(JSON.stringify(short)).length + 1
+    if (short !== one || bytes > MAX_LIST_BYTES) break
+    fitting.push(short)
+  }
+  if (fitting.length === from.length) return { [name]: fitting }
+  return {
+    [name]: fitting,
+    [`${name}Omitted`]: from.length - fitting.length,
+    [`${name}Sha256`]: createHash('sha256').update(JSON.stringify(from)).digest('hex'),
+  }
+}
+
+function text(from: string | undefined): string | undefined {
+  return from === undefined || from.length <= MAX_STRING_CHARS ? from : `${from.slice(0, MAX_STRING_CHARS)}...`
+}
+
+/** Reasons are words of ours. What is not one came from elsewhere, and stays there. */
+function word(from: string | undefined): string | undefined {
+  return from === undefined || /^[a-z0-9-]{1,64}$/.test(from) ? from : 'unnamed'
+}
+
+function count(from: number): number {
+  return Number.isFinite(from) ? Math.max(0, Math.round(from)) : 0
+}
+
+function time(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+/** Inside JSON, whatever is not printable ASCII can only stand in a string, where its escape means the same. */
+function ascii(json: string): string {
+  return json.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
