@@ -103,14 +103,24 @@ export interface Start {
   /** The process started; the sink failed and was mended; the file was moved or cut, and a new one begun. */
   readonly cause: 'process' | 'mended' | 'moved'
   readonly sink: 'stdout' | 'file'
-  readonly versions: { readonly keyhole: string; readonly node: string }
-  readonly policyHash?: string
+  readonly versions: Versions
+  readonly policyHash?: string | undefined
   /** The newest record before this chain, where it could be read. */
-  readonly previous?: Head
-  /** What lies between `previous` and this line and is no record: a torn line. Without a digest, at most so many bytes. */
-  readonly torn?: { readonly bytes: number; readonly sha256?: string }
-  /** Records refused since the chain before this one ended; each made its request fail. */
-  readonly unwritten: number
+  readonly previous?: Head | undefined
+  readonly torn?: Torn | undefined
+  /** Decisions that the log refused since the chain before this one ended; each made its request fail. */
+  readonly refusedAppends: number
+}
+
+export interface Versions {
+  readonly keyhole: string
+  readonly node: string
+}
+
+/** What lies between the previous record and a start, and is no record. Without a digest: at most so many bytes. */
+export interface Torn {
+  readonly bytes: number
+  readonly sha256?: string | undefined
 }
 
 /** The last record of a chain that ended in good order. */
@@ -216,7 +226,7 @@ function start(record: Start): Fields {
     policyHash: text(record.policyHash),
     previous: record.previous && formatHead(record.previous),
     torn: record.torn && { bytes: count(record.torn.bytes), sha256: text(record.torn.sha256) },
-    unwritten: count(record.unwritten),
+    refusedAppends: count(record.refusedAppends),
   }
 }
 

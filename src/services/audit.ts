@@ -10,6 +10,7 @@ import { asKeyholeError, KeyholeError } from '../errors.ts'
 import type { Caller } from './authenticate.ts'
 import type { Grant, Listing, SecretName } from './authorize.ts'
 import type { Sealed } from './ciphertext.ts'
+import type { Disclosed } from './disclose.ts'
 
 /** A request as it arrived. */
 export interface Attempt {
@@ -33,23 +34,18 @@ export interface Recorded<T> {
   readonly result: T
 }
 
-/** What is about to leave, as far as the record tells of it. Disposing of it wipes the plaintext. */
-export interface Leaving extends Disposable {
-  readonly grant: Grant<'read'>
-  readonly keys: readonly string[]
+/** The caller has it already. A 304 carries the ETag all the same. */
+export interface Unchanged {
   readonly etag: string
-  /** The versions of the Transit key that the ciphertexts named. */
-  readonly keyVersions?: readonly number[]
 }
 
 /** What a story tells as it goes. Each call hands its argument on, so that the story reads as one chain of permits. */
 export interface Entry {
   identified(caller: Caller): Caller
   granted<G extends Grant>(grant: G): G
-  /** The caller has this already, by its ETag. */
-  unchanged(sealed: Sealed): Recorded<null>
+  unchanged(sealed: Sealed): Recorded<Unchanged>
   /** From here the envelope owns the plaintext: it disposes of it, unless it returns it. */
-  disclosed<D extends Leaving>(disclosed: D): Recorded<D>
+  disclosed(disclosed: Disclosed): Recorded<Disclosed>
   listed<L extends Listing>(listing: L): Recorded<L>
 }
 
@@ -243,14 +239,15 @@ function openDraft(attempt: Attempt): Draft {
     unchanged(sealed) {
       mustBeOpen()
       must(sealed.grant === grant, 'sealed-under-another-grant')
-      const versions = sealed.parts.map((part) => part.keyVersion)
-      return record(null, { outcome: 'unchanged', keys: [], etag: sealed.etag, versions })
+      const { etag, parts } = sealed
+      const versions = [...new Set(parts.map((part) => part.keyVersion))]
+      return record({ etag }, { outcome: 'unchanged', keys: [], etag, versions })
     },
     disclosed(disclosed) {
       try {
         mustBeOpen()
         must(disclosed.grant === grant, 'disclosed-under-another-grant')
-        const { keys, etag, keyVersions: versions = [] } = disclosed
+        const { keys, etag, keyVersions: versions } = disclosed
         const recorded = record(disclosed, { outcome: 'disclosed', keys, etag, versions })
         held = disclosed
         return recorded
