@@ -1,0 +1,78 @@
+/**
+ * What Vault means by a refusal. It says so in English, so this is the one place that reads it; no text leaves.
+ * The body is read as bytes: a batch that failed in part holds the plaintext of the rest.
+ */
+import type { Bounds, Span } from '../dictionary.ts'
+import { DictionaryError, elements, find, insideQuotes } from '../dictionary.ts'
+import type { UpstreamKind } from '../errors.ts'
+import { kindOfStatus } from './refused.ts'
+
+/** Of an answer; the Send has bounded it before. */
+export const BOUNDS: Bounds = { maxBytes: 64 * 1024 * 1024, maxDepth: 16 }
+
+export function kindOfRefusal(status: number, body: Buffer): UpstreamKind {
+  if (status === 400) return kindOfText(reasonIn(body) ?? '')
+  if (status >= 500) return UNAVAILABLE.find(([text]) => reasonIn(body)?.includes(text))?.[1] ?? 'unavailable'
+  return STATUSES[status] ?? kindOfStatus(status) ?? 'garbage'
+}
+
+/** Of Transit and of the Kubernetes auth method. The first that fits: some are part of others. */
+export function kindOfText(text: string): UpstreamKind {
+  return REFUSALS.find(([part]) => text.includes(part))?.[1] ?? 'bad-request'
+}
+
+type Meaning = readonly [part: string, kind: UpstreamKind]
+
+const REFUSALS: readonly Meaning[] = [
+  ["missing 'context' for key derivation", 'context-missing'],
+  ['ciphertext or signature version is disallowed by policy (too old)', 'too-old'],
+  ['invalid ciphertext: version is too new', 'too-new'],
+  ['cipher: message authentication failed', 'not-authentic'],
+  ['invalid ciphertext: no prefix', 'no-prefix'],
+  ['invalid ciphertext', 'malformed-ciphertext'],
+  ['missing ciphertext to decrypt', 'malformed-ciphertext'],
+  ['encryption key not found', 'key-missing'],
+  ['invalid role name', 'role-missing'],
+]
+
+const UNAVAILABLE: readonly Meaning[] = [
+  ['Vault is sealed', 'sealed'],
+  ['Vault is in standby mode', 'standby'],
+  ['node is not active', 'standby'],
+  ['no active Vault instance found', 'standby'],
+  ['local node not active', 'standby'],
+]
+
+const STATUSES: Readonly<Record<number, UpstreamKind>> = {
+  // No handler for the route; 405: another engine is mounted there.
+  404: 'mount-missing',
+  405: 'mount-missing',
+  // A replica that is behind, or that may not answer this.
+  412: 'standby',
+  472: 'standby',
+  473: 'standby',
+}
+
+/** `{"errors":["..."]}`, or the first `error` of the results of a batch. */
+function reasonIn(body: Buffer): string | undefined {
+  try {
+    const errors = find(body, ['errors'], BOUNDS)
+    if (errors !== undefined) return textAt(body, elements(body, BOUNDS, errors)[0])
+    const results = find(body, ['data', 'batch_results'], BOUNDS)
+    if (results === undefined) return undefined
+    return elements(body, BOUNDS, results)
+      .map((result) => textAt(body, find(body, ['error'], BOUNDS, result)))
+      .find((text) => text !== undefined && text !== '')
+  } catch (error) {
+    if (error instanceof DictionaryError) return undefined
+    throw error
+  }
+}
+
+const MAX_TEXT = 1024
+
+/** A string value, with its escapes as they stand: no text that is looked for has any. */
+export function textAt(body: Buffer, value: Span | undefined): string | undefined {
+  const text = value && insideQuotes(body, value)
+  return text && body.toString('latin1', text.start, Math.min(text.end, text.start + MAX_TEXT))
+}
