@@ -90,6 +90,8 @@ export function auditor({ log, clock, deadlineMs }: AuditOptions): Audit {
     try {
       if ('refused' in ending) throw await leaveRefused(attempt, draft, ending, startedAt)
       await append(draft.decision(ending.verdict, startedAt, clock.now()))
+      // Nobody is left to wipe it behind a reply that will never close.
+      if (attempt.gone.aborted) throw abandonment().refused
       draft.keep()
       return ending.told.result
     } finally {
