@@ -67,7 +67,8 @@ export const CODES = {
   NOT_ACCEPTABLE: {
     status: 406,
     title: 'Not acceptable',
-    advice: 'application/octet-stream is for exactly one key (?key=NAME) of a grant with format "files"; otherwise accept application/json.',
+    advice:
+      'application/octet-stream is for exactly one key (?key=NAME) of a grant with format "files"; otherwise accept application/json.',
   },
   REQUEST_TIMEOUT: {
     status: 408,
@@ -94,17 +95,19 @@ export const CODES = {
   CONTENT_INVALID: {
     status: 422,
     title: 'Content invalid',
-    advice: 'The Secret was decrypted, but it does not hold one JSON object with distinct keys. Its owner must write it again.',
+    advice:
+      'The Secret was decrypted, but it does not hold one JSON object with distinct keys. Its owner must write it again.',
   },
   KEY_UNUSABLE: {
     status: 422,
     title: 'Transit key unusable',
-    advice: 'The Transit key of this grant is missing, not set up, or not open to its namespace. The platform team finds the fix in the log under this request id.',
+    advice:
+      'The Transit key of this grant is missing, not set up, or not open to its namespace. The platform team finds the fix in the log under this request id.',
   },
   SECRET_UNREADABLE: {
     status: 422,
     title: 'Secret unreadable',
-    advice: 'keyhole has no right to get the Secret of this grant. The platform team must name it in keyhole\'s RBAC.',
+    advice: "keyhole has no right to get the Secret of this grant. The platform team must name it in keyhole's RBAC.",
   },
   RATE_LIMITED: {
     status: 429,
@@ -176,8 +179,8 @@ export interface Problem {
   readonly code: Code
   /** Whether the same request may succeed later; `Retry-After` then says when. */
   readonly retryable: boolean
-  /** Names this request in keyhole's logs and audit records. */
-  readonly requestId: string
+  /** Names this request in keyhole's log; present for 422 and 5xx, about which the log says more. */
+  readonly requestId?: string
 }
 
 /**

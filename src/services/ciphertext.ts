@@ -57,7 +57,7 @@ export function ciphertextReader(secrets: Secrets): CiphertextReader {
       if (stored === undefined) throw new KeyholeError('SECRET_MISSING', { why: 'no-such-secret' })
       const { present, missing } = dataKeysOf(grant, stored)
       const parts = present.map(([dataKey, value]) => sealedPart(dataKey, value))
-      return { grant, parts, missing, etag: etagOf(stored.uid, grant, parts) } as Sealed<'read'>
+      return { grant, parts, missing, etag: etagOf(stored.uid, grant, parts) } as Partial<Sealed<'read'>> as Sealed<'read'>
     },
   }
 }
@@ -65,7 +65,7 @@ export function ciphertextReader(secrets: Secrets): CiphertextReader {
 type Entry = readonly [dataKey: string, value: string]
 
 function dataKeysOf(grant: Grant<'read'>, { data }: StoredSecret): { present: Entry[]; missing: string[] } {
-  if (grant.format === 'json') {
+  if (grant.dataKey !== undefined) {
     const value = data.get(grant.dataKey)
     if (value === undefined) throw new KeyholeError('SECRET_MISSING', { why: 'no-such-data-key' })
     return { present: [[grant.dataKey, value]], missing: [] }

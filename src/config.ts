@@ -1,0 +1,222 @@
+/**
+ * The only reader of the environment. Everything is read once, every complaint comes at once, and no complaint quotes
+ * a value: somebody may have pasted a token there.
+ *
+ * No name ends in `_PORT` or begins with `KEYHOLE_SERVICE`: a Service named `keyhole` puts such variables into every
+ * pod of its namespace, and they must neither mean anything here nor stop the start.
+ */
+import { z } from 'zod'
+import { didYouMean } from './policy/words.ts'
+
+const ms = (initial: number, min: number, max: number) => whole(initial, min, max)
+
+function whole(initial: number, min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,12}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+    .default(initial)
+}
+
+const address = z
+  .string()
+  .transform((text) => /^(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text))
+  .refine(
+    (match) => match !== null && Number(match[3]) <= 65_535,
+    'must be ADDRESS:PORT, e.g. 0.0.0.0:8443 or [::]:8443',
+  )
+  .transform((match): Listen => ({ host: match?.[1] ?? match?.[2] ?? '', port: Number(match?.[3]) }))
+
+const origin = z
+  .url({ protocol: /^https?$/, error: 'must be https://HOST[:PORT], or http:// on loopback' })
+  .transform((text) => new URL(text))
+  .refine((url) => url.pathname === '/' && url.search === '' && url.hash === '', 'must have no path')
+  .refine((url) => url.username === '' && url.password === '', 'must hold no credentials')
+  .refine((url) => url.protocol === 'https:' || isLoopback(url.hostname), 'must be https:// unless it is on loopback')
+  .transform((url) => url.origin)
+
+const file = z.string().startsWith('/', 'must be an absolute path')
+const vaultPath = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*$/, 'must be a Vault path without leading or trailing slash')
+
+const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+/** Every variable: how it is read, what it is without it, and what it is for. README.md's table is held to this. */
+export const SETTINGS = {
+  KEYHOLE_REALM: z
+    .string({ error: 'is required: the name of this cluster, part of every Transit context' })
+    .regex(/^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/, 'must be a DNS name: it is part of every Transit context')
+    .describe(
+      "The cluster's name. Part of every Transit context: ciphertext made for one realm does not open in another.",
+    ),
+  KEYHOLE_AUDIENCE: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,253}$/, 'must be printable ASCII without blanks')
+    .default('keyhole')
+    .describe("The audience that callers' tokens must name, and the only one."),
+  KEYHOLE_LISTEN: address.prefault('0.0.0.0:8443').describe('Where the service listens.'),
+  KEYHOLE_MANAGEMENT_LISTEN: address
+    .prefault('0.0.0.0:8081')
+    .describe('Where probes and metrics are served, over plain HTTP.'),
+  KEYHOLE_TLS_CERT_FILE: file.optional().describe('PEM certificate chain of the service; re-read as it is renewed.'),
+  KEYHOLE_TLS_KEY_FILE: file.optional().describe('PEM private key of the certificate.'),
+  KEYHOLE_TLS_MIN_VERSION: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to accept.'),
+  KEYHOLE_PLAIN_HTTP: z
+    .literal('allow')
+    .optional()
+    .describe(
+      '`allow` serves without TLS on other than loopback addresses. Tokens and secrets then cross the network in the clear.',
+    ),
+  KEYHOLE_POLICY_DIR: file
+    .default('/etc/keyhole/policy')
+    .describe('Directory of TransitKey and SecretGrant documents.'),
+  KEYHOLE_AUDIT: z
+    .string()
+    .regex(/^(?:stdout|file:\/.+)$/, 'must be "stdout" or "file:/absolute/path"')
+    .default('stdout')
+    .describe('Where audit records go: `stdout`, or `file:/absolute/path`.'),
+  KEYHOLE_LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error'])
+    .default('info')
+    .describe("Least level of keyhole's own log, on stderr."),
+  KUBERNETES_SERVICE_HOST: z.string().optional().describe('Set by the kubelet: host of the API server.'),
+  KUBERNETES_SERVICE_PORT: z.string().optional().describe('Set by the kubelet: port of the API server.'),
+  KEYHOLE_KUBERNETES_URL: origin.optional().describe('Origin of the API server, in place of what the kubelet set.'),
+  KEYHOLE_KUBERNETES_TOKEN_FILE: file
+    .default(`${SERVICE_ACCOUNT_DIR}/token`)
+    .describe("keyhole's own token for the API server; re-read as the kubelet renews it."),
+  KEYHOLE_KUBERNETES_CACERT: file
+    .default(`${SERVICE_ACCOUNT_DIR}/ca.crt`)
+    .describe("PEM of the API server's CA; re-read as it is renewed."),
+  VAULT_ADDR: origin
+    .or(z.undefined().refine(() => false, 'is required: the origin of Vault, e.g. https://vault.vault:8200'))
+    .transform(String)
+    .describe('Origin of Vault.'),
+  VAULT_CACERT: file.optional().describe("PEM of Vault's CA; without it the system's CAs are trusted."),
+  VAULT_NAMESPACE: vaultPath.optional().describe('Vault namespace (Enterprise, OpenBao).'),
+  KEYHOLE_VAULT_TOKEN_FILE: file
+    .default('/var/run/secrets/keyhole/vault/token')
+    .describe(
+      "keyhole's own projected token of the audience that the Vault role asks for; re-read as the kubelet renews it.",
+    ),
+  KEYHOLE_VAULT_AUTH_MOUNT: vaultPath.default('kubernetes').describe("Mount of Vault's Kubernetes auth method."),
+  KEYHOLE_VAULT_ROLE: vaultPath.default('keyhole').describe('Vault role to read with, for TransitKeys that name none.'),
+  KEYHOLE_DEADLINE_MS: ms(5_000, 100, 60_000).describe('Deadline of one request, all upstream calls included.'),
+  KEYHOLE_UPSTREAM_TIMEOUT_MS: ms(2_000, 50, 30_000).describe('Longest single upstream call.'),
+  KEYHOLE_UPSTREAM_CONNECTIONS: whole(64, 1, 1_024).describe('Connections per upstream.'),
+  KEYHOLE_UPSTREAM_MAX_BYTES: whole(4_194_304, 65_536, 67_108_864).describe('Longest upstream answer.'),
+  KEYHOLE_MAX_HEADER_BYTES: whole(16_384, 4_096, 65_536).describe('All headers of a request.'),
+  KEYHOLE_MAX_URL_BYTES: whole(2_048, 256, 8_192).describe('Path and query of a request.'),
+  KEYHOLE_MAX_TOKEN_BYTES: whole(8_192, 1_024, 16_384).describe("A caller's token."),
+  KEYHOLE_MAX_TOKEN_LIFETIME_MS: ms(86_400_000, 600_000, 31_622_400_000).describe(
+    "Longest life of a caller's token, from issue to expiry.",
+  ),
+  KEYHOLE_REVIEW_KEEP_MS: ms(10_000, 0, 10_000).describe('How long a positive token review is kept; 0 turns it off.'),
+  KEYHOLE_REVIEWS_IN_FLIGHT: whole(32, 1, 1_024).describe(
+    'Token reviews in flight; one peer address has at most a quarter.',
+  ),
+  KEYHOLE_REQUESTS_IN_FLIGHT: whole(256, 1, 10_000).describe('Requests in flight; one peer address has at most half.'),
+  KEYHOLE_REQUESTS_WAITING: whole(256, 1, 10_000).describe('Requests that wait for their turn, before 503.'),
+  KEYHOLE_MAX_CONNECTIONS: whole(2_048, 16, 65_536).describe('Open connections to the service.'),
+  KEYHOLE_MAX_DICTIONARY_BYTES: whole(786_432, 1_024, 1_048_576).describe('A decrypted dictionary.'),
+  KEYHOLE_MAX_DICTIONARY_DEPTH: whole(64, 1, 512).describe('Nesting of a decrypted dictionary.'),
+  KEYHOLE_VAULT_TOKEN_MAX_MS: ms(10_000, 3_000, 60_000).describe("Longest use of one of keyhole's own Vault tokens."),
+  KEYHOLE_AUDIT_TIMEOUT_MS: ms(1_000, 50, 10_000).describe('Longest write of an audit record.'),
+  KEYHOLE_REPLY_TIMEOUT_MS: ms(15_000, 1_000, 120_000).describe(
+    'A reply that its reader has not taken by then is cut off.',
+  ),
+  KEYHOLE_POLICY_RECHECK_MS: ms(10_000, 100, 60_000).describe('How often the policy directory is hashed again.'),
+  KEYHOLE_RENEWAL_CHECK_MS: ms(10_000, 100, 60_000).describe('How often the serving certificate is looked at again.'),
+  KEYHOLE_DRAIN_MS: ms(25_000, 0, 300_000).describe('After SIGTERM, time for what is in flight.'),
+} as const satisfies Record<string, z.ZodType>
+
+export interface Listen {
+  readonly host: string
+  readonly port: number
+}
+
+export interface Config extends Readonly<z.infer<typeof Settings>> {
+  readonly kubernetesUrl: string
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
+}
+
+const Settings = z.object(SETTINGS)
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly complaints: readonly string[]
+
+  constructor(complaints: readonly string[]) {
+    super(`keyhole cannot start with this environment:\n${complaints.map((line) => `  ${line}`).join('\n')}`)
+    this.complaints = complaints
+  }
+}
+
+/** @throws ConfigError with everything that is wrong. */
+export function parseConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  )
+  const complaints = unknownNames(Object.keys(given))
+  const parsed = Settings.safeParse(given)
+  if (!parsed.success) {
+    complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`))
+  }
+  const settings = parsed.data
+  const kubernetesUrl = kubernetesUrlOf(given, complaints)
+  const tls = tlsOf(given, complaints)
+  if (settings === undefined || kubernetesUrl === undefined || complaints.length > 0) {
+    throw new ConfigError([...new Set(complaints)].sort())
+  }
+  if (tls === undefined && settings.KEYHOLE_PLAIN_HTTP === undefined && !isLoopback(settings.KEYHOLE_LISTEN.host)) {
+    throw new ConfigError([
+      'KEYHOLE_TLS_CERT_FILE and KEYHOLE_TLS_KEY_FILE are required where KEYHOLE_LISTEN is not a loopback address ' +
+        '(KEYHOLE_PLAIN_HTTP=allow serves in the clear)',
+    ])
+  }
+  return { ...settings, kubernetesUrl, tls }
+}
+
+/** What the kubelet injects for a Service whose name begins with `keyhole`. */
+const INJECTED =
+  /^KEYHOLE(?:_[A-Z0-9_]+)?_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/
+
+function unknownNames(names: readonly string[]): string[] {
+  const known = Object.keys(SETTINGS)
+  return names
+    .filter((name) => name.startsWith('KEYHOLE_') && !known.includes(name) && !INJECTED.test(name))
+    .map((name) => `${name} is not a setting.${didYouMean(name, known)}`)
+}
+
+type Given = Readonly<Record<string, string | undefined>>
+
+function kubernetesUrlOf(given: Given, complaints: string[]): string | undefined {
+  if (given['KEYHOLE_KUBERNETES_URL'] !== undefined) return new URL(originOr(given['KEYHOLE_KUBERNETES_URL'])).origin
+  const host = given['KUBERNETES_SERVICE_HOST']
+  const port = given['KUBERNETES_SERVICE_PORT']
+  if (host !== undefined && port !== undefined && /^\d{1,5}$/.test(port) && /^[0-9a-zA-Z.:-]+$/.test(host)) {
+    return `https://${host.includes(':') ? `[${host}]` : host}:${port}`
+  }
+  complaints.push('KEYHOLE_KUBERNETES_URL is required outside a pod, where the kubelet sets no KUBERNETES_SERVICE_HOST')
+  return undefined
+}
+
+function tlsOf(given: Given, complaints: string[]): Config['tls'] {
+  const certFile = given['KEYHOLE_TLS_CERT_FILE']
+  const keyFile = given['KEYHOLE_TLS_KEY_FILE']
+  if (certFile === undefined && keyFile === undefined) return undefined
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile }
+  complaints.push('KEYHOLE_TLS_CERT_FILE and KEYHOLE_TLS_KEY_FILE go together')
+  return undefined
+}
+
+/** A malformed one has its own complaint by now; any origin will do for the rest of the reading. */
+function originOr(text: string): string {
+  return URL.canParse(text) ? text : 'https://kubernetes.invalid'
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host)
+}

@@ -1,0 +1,55 @@
+/**
+ * What keyhole knows of its own state, without asking anybody. Ready means: able to decide and to record. Kubernetes
+ * and Vault being away is not keyhole's unreadiness, or an outage of theirs would take every replica out of service
+ * and turn a 503 that says what is wrong into a connection refused; their state is shown all the same.
+ */
+
+export interface Component {
+  readonly name: string
+  readonly ok: boolean
+  /** A few words of ours: counts and states, never a name of a caller, a Secret or a key. */
+  readonly state: string
+  /** Whether readiness depends on it. */
+  readonly required: boolean
+}
+
+export interface Health {
+  watch(component: () => Component): void
+  components(): readonly Component[]
+  ready(): boolean
+}
+
+export function openHealth(): Health {
+  const sources: (() => Component)[] = []
+  const components = () => sources.map((read) => read())
+  return {
+    watch: (source) => void sources.push(source),
+    components,
+    ready: () => components().every(({ ok, required }) => ok || !required),
+  }
+}
+
+/** The last outcome of calls to one upstream, as they were made for requests. */
+export interface LastOutcome {
+  told(outcome: string): void
+  component(): Component
+}
+
+export function lastOutcome(name: string): LastOutcome {
+  let last: string | undefined
+  return {
+    told(outcome) {
+      last = outcome
+    },
+    component() {
+      // 4xx are answers: the upstream is there. What they say about one Secret is nobody's business here.
+      const ok = last === undefined || /^[1-4]\d\d$/.test(last)
+      return {
+        name,
+        ok,
+        state: last === undefined ? 'not asked yet' : ok ? 'answers' : `last call: ${last}`,
+        required: false,
+      }
+    },
+  }
+}

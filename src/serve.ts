@@ -1,0 +1,106 @@
+/** A keyhole that serves: listening, renewing its certificate, and ending in good order. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { buildApp } from './app.ts'
+import type { Config, Listen } from './config.ts'
+import type { TlsRenewal } from './http/tls.ts'
+import { readTlsPair, renewTls } from './http/tls.ts'
+import { buildManagement } from './routes/management.ts'
+import type { Surroundings, Wired } from './wire.ts'
+import { wire } from './wire.ts'
+
+export interface Serving {
+  /** Origin of the service. */
+  readonly url: string
+  /** Origin of the management port. */
+  readonly managementUrl: string
+  readonly wired: Wired
+  readonly tls: TlsRenewal | undefined
+  /** Not ready at once; what is in flight has until the drain bound; then nothing is left open. */
+  stop(): Promise<void>
+}
+
+/** @throws Error that says what to do. */
+export async function serve(config: Config, surroundings: Surroundings): Promise<Serving> {
+  const { clock, log } = surroundings
+  const pair = config.tls === undefined ? undefined : await readTlsPair(config.tls)
+  const wired = await wire(config, surroundings)
+  let draining = false
+  wired.health.watch(() => ({ name: 'serving', ok: !draining, state: draining ? 'draining' : 'ok', required: true }))
+
+  const app = await buildApp(wired.services, {
+    ...(pair !== undefined && {
+      tls: { cert: pair.cert, key: pair.key, minVersion: config.KEYHOLE_TLS_MIN_VERSION },
+    }),
+    maxHeaderBytes: config.KEYHOLE_MAX_HEADER_BYTES,
+    maxUrlBytes: config.KEYHOLE_MAX_URL_BYTES,
+    replyTimeoutMs: config.KEYHOLE_REPLY_TIMEOUT_MS,
+    headersTimeoutMs: 5_000,
+    requestTimeoutMs: 10_000,
+    keepAliveTimeoutMs: 65_000,
+    maxRequestsPerSocket: 10_000,
+    maxConnections: config.KEYHOLE_MAX_CONNECTIONS,
+  })
+  const management = await buildManagement(wired.health, wired.metrics)
+  const tls =
+    config.tls === undefined || pair === undefined
+      ? undefined
+      : renewTls({
+          files: config.tls,
+          initial: pair,
+          server: app.server as unknown as Server,
+          minVersion: config.KEYHOLE_TLS_MIN_VERSION,
+          clock,
+          everyMs: config.KEYHOLE_RENEWAL_CHECK_MS,
+          renewed: ({ expiresAt }) =>
+            log.info('serving certificate renewed', { expires: new Date(expiresAt).toISOString() }),
+          failed: (problem) => log.error('serving certificate not renewed', { problem }),
+        })
+  if (tls !== undefined) {
+    wired.metrics.gauge(
+      'keyhole_certificate_expiry_seconds',
+      'End of validity of the serving certificate, as a Unix time.',
+      () => tls.expiresAt() / 1000,
+    )
+  } else {
+    log.warn('serving plain HTTP: tokens and secrets cross the network in the clear')
+  }
+
+  const managementUrl = await listen(management, config.KEYHOLE_MANAGEMENT_LISTEN, 'http')
+  const url = await listen(app, config.KEYHOLE_LISTEN, tls === undefined ? 'http' : 'https')
+  log.info('serving', { url, managementUrl, policy: wired.policy.current().hash })
+  // Asked without waiting for it: a Vault that is away must not keep keyhole from starting.
+  void wired.keys.recheck(wired.policy.current().transitKeys.values(), new AbortController().signal)
+
+  return {
+    url,
+    managementUrl,
+    wired,
+    tls,
+    async stop() {
+      draining = true
+      log.info('draining')
+      const cancel = clock.after(config.KEYHOLE_DRAIN_MS, () => app.server.closeAllConnections())
+      await app.close()
+      cancel()
+      tls?.stop()
+      await wired.close()
+      await management.close()
+      log.info('stopped')
+    },
+  }
+}
+
+async function listen(app: FastifyInstance, { host, port }: Listen, scheme: string): Promise<string> {
+  await app.listen({ host, port })
+  const address = app.server.address() as AddressInfo
+  return `${scheme}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`
+}
+
+/** The randomness of a real process. */
+export const realRandomness: Pick<Surroundings, 'random' | 'requestId'> = {
+  random: (bytes) => randomBytes(bytes),
+  requestId: () => randomUUID(),
+}

@@ -1,0 +1,317 @@
+/**
+ * The one place where real clients are made and every part is handed what it needs. Nothing below knows where it runs;
+ * the compiler proves here that the clients of external/ fit the ports that the services declare.
+ */
+import type { Writable } from 'node:stream'
+import type { Services } from './app.ts'
+import type { AuditLog } from './audit-log/log.ts'
+import { openAuditLog } from './audit-log/log.ts'
+import type { Sink } from './audit-log/sink.ts'
+import { fileSink, stdoutSink } from './audit-log/sink.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import { openKubernetes } from './external/kubernetes.ts'
+import { observed } from './external/observed.ts'
+import { parseCa, parseToken, renewedFile } from './external/renewed-file.ts'
+import type { SendDecorator, Sender } from './external/send.ts'
+import { openSend } from './external/send.ts'
+import { openVault } from './external/vault.ts'
+import type { Health } from './health.ts'
+import { lastOutcome, openHealth } from './health.ts'
+import { attempts } from './http/attempt.ts'
+import type { Log } from './log.ts'
+import { describeCause, logRefusal } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { openMetrics } from './metrics.ts'
+import type { CurrentPolicy, PolicyChange } from './policy/current.ts'
+import { openPolicy } from './policy/current.ts'
+import { auditor } from './services/audit.ts'
+import { authenticator } from './services/authenticate.ts'
+import { authorizer } from './services/authorize.ts'
+import { ciphertextReader } from './services/ciphertext.ts'
+import { decryptor } from './services/decrypt.ts'
+import { discloser } from './services/disclose.ts'
+import { opener } from './services/open.ts'
+import type { TransitKeys } from './services/transit-keys.ts'
+import { recheckEvery, transitKeys } from './services/transit-keys.ts'
+import type { Turnstile } from './services/turnstile.ts'
+import { turnstile } from './services/turnstile.ts'
+import { vaultSessions } from './services/vault-sessions.ts'
+
+/** What the process brings and tests replace. */
+export interface Surroundings {
+  readonly clock: Clock
+  readonly log: Log
+  /** So many random bytes. */
+  readonly random: (bytes: number) => Buffer
+  /** A fresh UUID for a request. */
+  readonly requestId: () => string
+  /** Where `KEYHOLE_AUDIT=stdout` writes. */
+  readonly stdout: Writable
+  readonly versions: { readonly keyhole: string; readonly node: string }
+  /** Wraps every call that leaves: recorders and faults of tests. */
+  readonly decorate?: SendDecorator
+}
+
+export interface Wired {
+  readonly services: Services
+  readonly health: Health
+  readonly metrics: Metrics
+  readonly policy: CurrentPolicy
+  readonly keys: TransitKeys
+  /** Ends what runs by itself, lets upstream calls end, and closes the audit log with its last record. */
+  close(): Promise<void>
+}
+
+/** How long an answer of the Transit probe stands: a good one, and one that may have been mended. */
+const PROBE_KEEP_MS = 3_600_000
+const PROBE_RETRY_MS = 10_000
+/** A call begun with a Vault token must end before the token does. */
+const VAULT_TOKEN_MARGIN_MS = 2_000
+const MAX_REVIEWS_KEPT = 10_000
+const MAX_CLOCK_SKEW_MS = 60_000
+/** Of requests and of reviews, what one peer address may take: a gateway in front is one address, a pod is another. */
+const REQUEST_SHARE = 1 / 2
+const REVIEW_SHARE = 1 / 4
+/** A reply holds a dictionary and little else, one level deeper. */
+const REPLY_OVERHEAD_BYTES = 65_536
+
+/** @throws Error that says what to do: a file that cannot be read, a policy directory that is absent, a sink that fails. */
+export async function wire(config: Config, surroundings: Surroundings): Promise<Wired> {
+  const { clock, log } = surroundings
+  const metrics = openMetrics()
+  const health = openHealth()
+
+  // What the callbacks below need is there before any of them can be called.
+  let audit: AuditLog | undefined
+  let keys: TransitKeys | undefined
+  const policy = await openPolicy({
+    directory: config.KEYHOLE_POLICY_DIR,
+    clock,
+    watch: true,
+    recheckMs: config.KEYHOLE_POLICY_RECHECK_MS,
+    changed: (change) => policyChanged(change, { log, clock, audit, keys, policy }),
+  })
+  audit = await openAuditLog({
+    sink: sinkOf(config, surroundings.stdout),
+    clock,
+    random: surroundings.random,
+    versions: surroundings.versions,
+    policyHash: () => policy.current().hash,
+    timeoutMs: config.KEYHOLE_AUDIT_TIMEOUT_MS,
+    keepHead: (head) => log.info('audit head', { instance: head.instance, seq: head.seq, sha256: head.sha256 }),
+  })
+
+  const { kubernetes, vault, senders } = upstreams(config, surroundings, metrics, health)
+  const sessions = vaultSessions({
+    logins: vault,
+    clock,
+    marginMs: VAULT_TOKEN_MARGIN_MS,
+    maxUseMs: config.KEYHOLE_VAULT_TOKEN_MAX_MS,
+  })
+  const decrypt = decryptor({
+    transit: vault,
+    sessions,
+    realm: config.KEYHOLE_REALM,
+    role: config.KEYHOLE_VAULT_ROLE,
+  })
+  keys = transitKeys({
+    ask: decrypt.refusal,
+    clock,
+    keepMs: PROBE_KEEP_MS,
+    retryMs: PROBE_RETRY_MS,
+    changed(key, condition, fix) {
+      const level = condition === 'derived' ? 'info' : 'warn'
+      log[level]('transit key', { transitKey: key.name, mount: key.mount, condition, fix })
+    },
+  })
+  const stopRechecking = recheckEvery(clock, PROBE_KEEP_MS, keys, () => policy.current().transitKeys.values())
+
+  const ciphertext = ciphertextReader(kubernetes)
+  const bounds = { maxBytes: config.KEYHOLE_MAX_DICTIONARY_BYTES, maxDepth: config.KEYHOLE_MAX_DICTIONARY_DEPTH }
+  const reviews = turnstile({
+    inside: config.KEYHOLE_REVIEWS_IN_FLIGHT,
+    waiting: config.KEYHOLE_REQUESTS_WAITING,
+    sharePerPeer: REVIEW_SHARE,
+  })
+  const requests = turnstile({
+    inside: config.KEYHOLE_REQUESTS_IN_FLIGHT,
+    waiting: config.KEYHOLE_REQUESTS_WAITING,
+    sharePerPeer: REQUEST_SHARE,
+  })
+  const door = {
+    audit: auditor({ log: audit, clock, deadlineMs: config.KEYHOLE_DEADLINE_MS }),
+    authenticate: authenticator({
+      reviews: kubernetes,
+      turnstile: reviews,
+      clock,
+      keepMs: config.KEYHOLE_REVIEW_KEEP_MS,
+      maxKept: MAX_REVIEWS_KEPT,
+      claims: {
+        audience: config.KEYHOLE_AUDIENCE,
+        maxTokenBytes: config.KEYHOLE_MAX_TOKEN_BYTES,
+        maxLifetimeMs: config.KEYHOLE_MAX_TOKEN_LIFETIME_MS,
+        maxSkewMs: MAX_CLOCK_SKEW_MS,
+      },
+    }),
+    authorize: authorizer(policy.current, clock),
+    attempts: attempts(),
+  }
+  const reading = {
+    ciphertext,
+    open: opener({ decrypt, ciphertext, keys }),
+    disclose: discloser(bounds),
+    replyBounds: replyBounds(config),
+  }
+  showOwnState({ health, metrics, audit, policy, keys, requests, reviews })
+  for (const problem of policy.problems()) log.warn('policy problem', { problem: problem.message })
+
+  const closingAudit = audit
+  return {
+    services: {
+      door,
+      reading,
+      turnstile: requests,
+      clock,
+      refusedUnauthenticated: closingAudit.refusedUnauthenticated,
+      refused(error, requestId) {
+        metrics.refused(error.code)
+        logRefusal(log, error, requestId)
+      },
+      replied: metrics.replied,
+      requestId: surroundings.requestId,
+    },
+    health,
+    metrics,
+    policy,
+    keys,
+    async close() {
+      stopRechecking()
+      policy.close()
+      await Promise.all(senders.map((sender) => sender.close()))
+      await closingAudit.close()
+    },
+  }
+}
+
+/** The two clients, each with its own pool, its own credentials and its own place in metrics and health. */
+function upstreams(
+  config: Config,
+  { clock, decorate = (send) => send }: Surroundings,
+  metrics: Metrics,
+  health: Health,
+) {
+  function sender(upstream: 'kubernetes' | 'vault', origin: string, caFile: string | undefined): Sender {
+    const last = lastOutcome(upstream)
+    health.watch(last.component)
+    const ca = origin.startsWith('https:') && caFile ? renewedFile({ path: caFile, clock, parse: parseCa }) : undefined
+    const { send, close } = openSend({
+      origin,
+      ...(ca !== undefined && { ca: ca.current }),
+      connections: config.KEYHOLE_UPSTREAM_CONNECTIONS,
+      maxBodyBytes: config.KEYHOLE_UPSTREAM_MAX_BYTES,
+      callTimeoutMs: config.KEYHOLE_UPSTREAM_TIMEOUT_MS,
+      clock,
+    })
+    const observe = ({ outcome, durationMs }: { outcome: number | string; durationMs: number }) => {
+      // A caller that left says nothing about the upstream.
+      if (outcome !== 'aborted') last.told(String(outcome))
+      metrics.asked(upstream, String(outcome), durationMs)
+    }
+    return { send: decorate(observed(send, { upstream, clock, observe })), close }
+  }
+
+  const kubernetesSender = sender('kubernetes', config.kubernetesUrl, config.KEYHOLE_KUBERNETES_CACERT)
+  const vaultSender = sender('vault', config.VAULT_ADDR, config.VAULT_CACERT)
+  const ownToken = renewedFile({ path: config.KEYHOLE_KUBERNETES_TOKEN_FILE, clock, parse: parseToken })
+  const vaultJwt = renewedFile({ path: config.KEYHOLE_VAULT_TOKEN_FILE, clock, parse: parseToken })
+  const client = openVault({
+    send: vaultSender.send,
+    ...(config.VAULT_NAMESPACE !== undefined && { namespace: config.VAULT_NAMESPACE }),
+  })
+  return {
+    kubernetes: openKubernetes({ send: kubernetesSender.send, token: ownToken }),
+    vault: {
+      decrypt: client.decrypt,
+      login: (role: string, signal: AbortSignal) =>
+        client.login({ mount: config.KEYHOLE_VAULT_AUTH_MOUNT, role, jwt: vaultJwt.current() }, signal),
+    },
+    senders: [kubernetesSender, vaultSender],
+  }
+}
+
+function sinkOf({ KEYHOLE_AUDIT: audit }: Config, stdout: Writable): Sink {
+  return audit === 'stdout' ? stdoutSink(stdout) : fileSink(audit.slice('file:'.length))
+}
+
+/** A reply in base64 is a third longer than what it holds. */
+function replyBounds(config: Config) {
+  return {
+    maxBytes: Math.ceil((config.KEYHOLE_UPSTREAM_MAX_BYTES * 4) / 3) + REPLY_OVERHEAD_BYTES,
+    maxDepth: config.KEYHOLE_MAX_DICTIONARY_DEPTH + 1,
+  }
+}
+
+interface Told {
+  readonly log: Log
+  readonly clock: Clock
+  readonly audit: AuditLog | undefined
+  readonly keys: TransitKeys | undefined
+  readonly policy: CurrentPolicy
+}
+
+function policyChanged(change: PolicyChange, { log, clock, audit, keys, policy }: Told): void {
+  log.info('policy changed', { from: change.from, to: change.to, documents: change.documents })
+  for (const problem of change.problems) log.warn('policy problem', { problem: problem.message })
+  // A record that cannot be written makes the log unhealthy, and with it keyhole: nothing more to do here.
+  audit
+    ?.append({
+      kind: 'policy',
+      timeMs: clock.now(),
+      ...(change.from !== undefined && { from: change.from }),
+      to: change.to,
+      documents: change.documents,
+      problems: change.problems.length,
+    })
+    .catch((error: unknown) => log.error('the policy change has no audit record', describeCause(error)))
+  void keys?.recheck(policy.current().transitKeys.values(), new AbortController().signal)
+}
+
+interface OwnState {
+  readonly health: Health
+  readonly metrics: Metrics
+  readonly audit: AuditLog
+  readonly policy: CurrentPolicy
+  readonly keys: TransitKeys
+  readonly requests: Turnstile
+  readonly reviews: Turnstile
+}
+
+function showOwnState({ health, metrics, audit, policy, keys, requests, reviews }: OwnState): void {
+  const usable = () => [...keys.conditions().values()].filter((condition) => condition === 'derived').length
+  health.watch(() => ({ name: 'audit', ok: audit.healthy(), state: audit.healthy() ? 'ok' : 'failed', required: true }))
+  health.watch(() => ({
+    name: 'policy',
+    ok: policy.problems().length === 0,
+    state: `${policy.current().hash}, ${policy.current().grants.size} grants, ${policy.problems().length} problems`,
+    required: false,
+  }))
+  health.watch(() => ({
+    name: 'transit-keys',
+    ok: usable() === keys.conditions().size,
+    state: `${usable()} of ${keys.conditions().size} proven`,
+    required: false,
+  }))
+  metrics.gauge('keyhole_audit_healthy', '1 while audit records can be written.', () => Number(audit.healthy()))
+  metrics.gauge('keyhole_policy_grants', 'SecretGrants in force.', () => policy.current().grants.size)
+  metrics.gauge('keyhole_policy_problems', 'Problems of the policy directory.', () => policy.problems().length)
+  metrics.gauge('keyhole_transit_keys_proven', 'Transit keys that are known to be derived.', usable)
+  metrics.gauge(
+    'keyhole_transit_keys_unusable',
+    'Transit keys that are known not to be usable.',
+    () => keys.conditions().size - usable(),
+  )
+  metrics.gauge('keyhole_requests_in_flight', 'Requests that hold a place.', requests.inside)
+  metrics.gauge('keyhole_requests_waiting', 'Requests that wait for a place.', requests.waiting)
+  metrics.gauge('keyhole_reviews_in_flight', 'Token reviews in flight.', reviews.inside)
+}
