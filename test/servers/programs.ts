@@ -1,0 +1,74 @@
+/**
+ * Where the real servers' programs live: outside the repository, each set in a directory named after everything that
+ * decides its content, so that a changed pin builds anew and an unchanged one never does.
+ */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+export interface Programs {
+  readonly etcd: string
+  readonly kubeApiserver: string
+  readonly vault: string
+  /** Holds nothing but plugins: Vault runs what it finds there. */
+  readonly vaultPluginDirectory: string
+  /** The interpreter of the environment that has the Python library and schemathesis. */
+  readonly python: string
+}
+
+/** One Go module of `tool` lines, and the programs built from it: file name to package. */
+export interface GoSet {
+  readonly module: string
+  readonly flags: readonly string[]
+  readonly programs: Readonly<Record<string, string>>
+}
+
+export const VAULT_PLUGIN = 'vault-plugin-auth-kubernetes'
+
+/** No debug information and no version-control stamp: smaller, and the same from a tarball as from a clone. */
+const COMMON_FLAGS = ['-buildvcs=false', '-mod=readonly', '-ldflags=-s -w']
+
+export const GO_SETS = {
+  kubernetes: {
+    module: join(import.meta.dirname, 'kubernetes'),
+    flags: COMMON_FLAGS,
+    programs: { 'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver' },
+  },
+  vault: {
+    module: join(import.meta.dirname, 'vault'),
+    // "minimal" leaves out the built-in plugins, and with them most of a thousand dependencies; hence our own plugin.
+    flags: [...COMMON_FLAGS, '-tags=minimal'],
+    programs: {
+      vault: 'github.com/hashicorp/vault',
+      [`plugins/${VAULT_PLUGIN}`]: `github.com/hashicorp/${VAULT_PLUGIN}/cmd/${VAULT_PLUGIN}`,
+    },
+  },
+} as const satisfies Record<string, GoSet>
+
+export const REQUIREMENTS = join(import.meta.dirname, 'requirements.txt')
+
+export function programs(): Programs {
+  return {
+    etcd: 'etcd',
+    kubeApiserver: join(goSetDirectory(GO_SETS.kubernetes), 'kube-apiserver'),
+    vault: join(goSetDirectory(GO_SETS.vault), 'vault'),
+    vaultPluginDirectory: join(goSetDirectory(GO_SETS.vault), 'plugins'),
+    python: join(pythonDirectory(), 'bin', 'python'),
+  }
+}
+
+export function goSetDirectory(set: GoSet): string {
+  const files = ['go.mod', 'go.sum'].map((file) => readFileSync(join(set.module, file), 'utf8'))
+  return inCache('servers', [...files, ...set.flags, ...Object.entries(set.programs).flat()])
+}
+
+export function pythonDirectory(): string {
+  return inCache('python', [readFileSync(REQUIREMENTS, 'utf8')])
+}
+
+function inCache(kind: string, decides: readonly string[]): string {
+  const root = process.env['KEYHOLE_CACHE'] ?? join(homedir(), '.cache', 'keyhole')
+  const hash = createHash('sha256').update(JSON.stringify([process.platform, process.arch, ...decides]))
+  return join(root, kind, hash.digest('hex').slice(0, 16))
+}

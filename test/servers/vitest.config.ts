@@ -1,0 +1,14 @@
+import { defineProject } from 'vitest/config'
+
+// biome-ignore lint/style/noDefaultExport: vitest reads its configuration from the default export
+export default defineProject({
+  test: {
+    name: 'servers',
+    include: ['**/*.test.ts'],
+    globalSetup: ['./global-set-up.ts'],
+    // All suites share the servers, and some of them kill or seal them.
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+})
