@@ -12,6 +12,8 @@ export interface Environment {
   /** The cluster's own audience, which is also its issuer: the audience of a token that asked for none. */
   readonly issuer: string
   readonly operator: Operator
+  /** Lets time pass: the stand-ins' clock is moved, real servers are waited for. Cases keep it under three seconds. */
+  elapse(ms: number): Promise<void>
 }
 
 export interface Origin {
@@ -41,6 +43,7 @@ export interface KubernetesOperator {
   /** Creates the namespace too. Creating what exists answers with the existing one's uid. */
   createServiceAccount(which: Named): Promise<{ uid: string }>
   deleteServiceAccount(which: Named): Promise<void>
+  /** Bound to node `worker` unless said otherwise; the node need not exist. */
   createPod(pod: Named & { serviceAccount: string; node?: string }): Promise<{ uid: string }>
   /** At once, without grace. */
   deletePod(which: Named): Promise<void>
@@ -54,7 +57,7 @@ export interface KubernetesOperator {
   /** As kubelet asks for projected tokens: through TokenRequest. */
   issueToken(request: TokenOrder): Promise<string>
   /**
-   * Signs claims that no TokenRequest would yield (expired, not yet valid, another uid), with the cluster's key, or with a key
+   * Without `kid` in the header. Signs claims that no TokenRequest would yield (expired, not yet valid, another uid), with the cluster's key, or with a key
    * that the cluster does not know.
    */
   signToken(claims: Readonly<Record<string, unknown>>, key: 'cluster' | 'stranger'): Promise<string>
@@ -86,9 +89,10 @@ export interface VaultOperator {
   readonly rootToken: string
   /** Auth method `kubernetes` at `auth/kubernetes` and a Transit engine at `transit` are there from the start. */
   putPolicy(name: string, rules: readonly PolicyRule[]): Promise<void>
+  /** With `token_no_default_policy`: the token has the role's policies and no other. */
   putRole(role: VaultRole): Promise<void>
   deleteRole(name: string): Promise<void>
-  /** A token of its own, not from a login; `batch` ones start with `hvb.`, `service` ones with `hvs.`. */
+  /** Without the default policy. A token of its own, not from a login; `batch` ones start with `hvb.`, `service` ones with `hvs.`. */
   createToken(order: { policies: readonly string[]; ttlSeconds: number; type: 'batch' | 'service' }): Promise<string>
   /** aes256-gcm96. Creating what exists changes nothing. */
   createTransitKey(key: { name: string; derived: boolean }): Promise<void>

@@ -25,7 +25,7 @@ function paddingFlaw(text: string, first: number, inGroup: number): number | und
   let end = skipBreaks(text, first + 1)
   if (inGroup === 2) {
     if (end === text.length) return text.length
-    if (text.charAt(end) !== '=') return end
+    if (text.charAt(end) !== '=') return end - 1
     end = skipBreaks(text, end + 1)
   }
   return end === text.length ? undefined : end

@@ -34,60 +34,82 @@ const MAX_STRING_CHARACTERS = 1024 * 1024
 const MAX_ARRAY_ELEMENTS = 10_000
 
 export async function handle(request: StandinRequest, state: VaultState): Promise<StandinReply> {
-  const clean = posix.normalize(request.path)
-  if (clean !== request.path) return { status: 307, headers: { location: clean } }
-  if (!request.path.startsWith('/v1/')) return toUserInterface()
-  const path = decodeURIComponent(request.path.slice('/v1/'.length))
+  const route = routeOf(request.path)
+  if (typeof route !== 'string') return route
   const body = parse(request.body)
   if ('refused' in body) return body.refused
-  const status = systemStatus(path, request.method, state)
+  const status = systemStatus(route, request.method, state)
   if (status !== undefined) return status
   if (state.sealed) return errors(503, 'Vault is sealed')
-  if (Array.isArray(body.value)) {
-    const type = 'map[string]interface {}'
-    return errors(
-      400,
-      `error parsing JSON: failed to parse JSON input: json: cannot unmarshal array into Go value of type ${type}`,
-    )
-  }
-  const fields = (body.value ?? {}) as Readonly<Record<string, unknown>>
+  if ('unusable' in body) return errors(400, `error parsing JSON: failed to parse JSON input: ${body.unusable}`)
   const operation = operationOf(request)
   if (typeof operation !== 'string') return operation
-  if (operation === 'update' && path.endsWith('/')) return errors(400, "cannot write to a path ending in '/'")
+  if (operation === 'update' && route.endsWith('/')) return errors(400, "cannot write to a path ending in '/'")
 
-  const loginMount = /^auth\/(.+)\/login$/.exec(path)?.[1]
+  const loginMount = /^auth\/(.+)\/login$/.exec(route)?.[1]
   const roles = loginMount === undefined ? undefined : state.roles.get(loginMount)
   if (roles !== undefined) {
     if (operation !== 'update') return errors(405, 'unsupported operation')
-    return login(fields, { ...state, roles, entityOf }, request.signal)
+    return login(body.fields, { ...state, roles, entityOf }, request.signal)
   }
-  return authorized(request, path, operation, fields, state)
+  return authorized(request, route, operation, body.fields, state)
 }
 
-function toUserInterface(): StandinReply {
-  const headers = { location: '/ui/', 'content-type': 'text/html; charset=utf-8' }
-  return { status: 307, headers, body: '<a href="/ui/">Temporary Redirect</a>.\n\n' }
-}
-
-/** The limits are Vault's own against JSON bombs; the first one met is answered before anybody asks for a token. */
-function parse(bytes: Buffer): { readonly value: unknown } | { readonly refused: StandinReply } {
-  if (bytes.length > MAX_BODY_BYTES) return { refused: errors(413, 'http: request body too large') }
-  if (bytes.length === 0) return { value: {} }
+/** The path below /v1/, decoded. A path that is not clean, or not below /v1/, is answered by a redirect. */
+function routeOf(path: string): string | StandinReply {
+  const clean = posix.normalize(path).replace(/(.)\/$/, '$1')
+  if (path !== clean && path !== `${clean}/`) return { status: 307, headers: { location: clean } }
+  if (!path.startsWith('/v1/')) {
+    const headers = { location: '/ui/', 'content-type': 'text/html; charset=utf-8' }
+    return { status: 307, headers, body: '<a href="/ui/">Temporary Redirect</a>.\n\n' }
+  }
   try {
-    const value: unknown = JSON.parse(bytes.toString(), (_key, member: unknown) => {
-      if (typeof member === 'string' && member.length > MAX_STRING_CHARACTERS) {
-        throw new RangeError('JSON string value exceeds allowed length')
-      }
-      if (Array.isArray(member) && member.length > MAX_ARRAY_ELEMENTS) {
-        throw new RangeError('JSON array exceeds allowed element count')
-      }
-      return member
-    })
-    return { value }
-  } catch (thrown) {
-    const text = thrown instanceof RangeError ? thrown.message : 'malformed JSON, unclosed containers'
-    return { refused: errors(500, text) }
+    return decodeURIComponent(path.slice('/v1/'.length))
+  } catch {
+    return { status: 400, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '400 Bad Request' }
   }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * `refused` is said at once, by Vault's guard against JSON bombs, which reads only what looks like an object or array;
+ * `unusable` only after the seal was looked at.
+ */
+function parse(
+  bytes: Buffer,
+): { readonly fields: Fields } | { readonly refused: StandinReply } | { readonly unusable: string } {
+  if (bytes.length > MAX_BODY_BYTES) return { refused: errors(413, 'http: request body too large') }
+  const text = bytes.toString().trim()
+  if (text === '' || text === 'null') return { fields: {} }
+  const guarded = text.startsWith('{') || text.startsWith('[')
+  try {
+    const value: unknown = JSON.parse(text, (_key, member: unknown) => bounded(member))
+    const type = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value
+    if (type === 'object') return { fields: value as Fields }
+    return { unusable: `json: cannot unmarshal ${type} into Go value of type map[string]interface {}` }
+  } catch (thrown) {
+    if (!guarded) return { unusable: `invalid character '${text.charAt(0)}' looking for beginning of value` }
+    const flaw =
+      thrown instanceof RangeError
+        ? thrown.message
+        : `malformed JSON, unclosed ${inString(text) ? 'string' : 'containers'}`
+    return { refused: errors(500, flaw) }
+  }
+}
+
+function bounded(member: unknown): unknown {
+  if (typeof member === 'string' && member.length > MAX_STRING_CHARACTERS) {
+    throw new RangeError('JSON string value exceeds allowed length')
+  }
+  if (Array.isArray(member) && member.length > MAX_ARRAY_ELEMENTS) {
+    throw new RangeError('JSON array exceeds allowed element count')
+  }
+  return member
+}
+
+function inString(text: string): boolean {
+  return text.replaceAll(/\\./g, '').split('"').length % 2 === 0
 }
 
 /** The three that answer without a token, and sealed. */
