@@ -43,7 +43,7 @@ export interface Decision {
   /** Absent only where nobody was identified. */
   readonly caller?: AuditedCaller | undefined
   /** The secret asked for; its namespace is absent until it is known. Written only if well-formed. */
-  readonly secret?: { readonly namespace?: string; readonly name: string } | undefined
+  readonly secret?: { readonly namespace?: string | undefined; readonly name: string } | undefined
   /** Names of the keys disclosed. */
   readonly keys: readonly string[]
   /** How many keys were asked for by name and not disclosed. Never their names: anything may be pasted there. */
