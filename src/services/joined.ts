@@ -47,6 +47,8 @@ export function joined<K, T>(): Joined<K, T> {
 
 /** The promise's outcome, or the signal's reason, whichever comes first. Leaves no listener behind. */
 export async function raced<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Whoever loses the race, or comes too late for it, still has an outcome. Unheard, a rejection ends the process.
+  promise.catch(() => {})
   signal.throwIfAborted()
   let giveUp = (): void => {}
   try {
@@ -59,7 +61,5 @@ export async function raced<T>(promise: Promise<T>, signal: AbortSignal): Promis
     ])
   } finally {
     signal.removeEventListener('abort', giveUp)
-    // Whoever lost the race still has an outcome, which must not surface as an unhandled rejection.
-    promise.catch(() => {})
   }
 }
