@@ -65,8 +65,6 @@ export function kubernetesOperator({ ca, kubernetes }: Connection): RealKubernet
   }
 
   async function createPod(pod: Named & { serviceAccount: string; node?: string }): Promise<{ uid: string }> {
-    if (pod.node !== undefined)
-      await apply(`/api/v1/nodes/${pod.node}`, { apiVersion: 'v1', kind: 'Node', metadata: { name: pod.node } })
     const manifest = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -75,7 +73,7 @@ export function kubernetesOperator({ ca, kubernetes }: Connection): RealKubernet
         serviceAccountName: pod.serviceAccount,
         // Nothing runs here: a pod is an object that tokens can be bound to.
         containers: [{ name: 'main', image: 'none.invalid/none' }],
-        ...(pod.node === undefined ? {} : { nodeName: pod.node }),
+        nodeName: pod.node ?? 'worker',
       },
     }
     const { metadata } = await apply(pathOf('pods', pod), manifest)

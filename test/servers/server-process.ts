@@ -63,21 +63,22 @@ export function serverProcess(options: ServerProcessOptions): ServerProcess {
 }
 
 /**
- * A group of its own, so that a kill reaches Vault's plugin too and Ctrl-C reaches only us; and on Linux the kernel
- * kills it when we die, even by SIGKILL: a server left behind would hold its port for good.
+ * A group of its own, so that a kill reaches Vault's plugin too and Ctrl-C reaches only us. In the group sits a guard that reads
+ * from us: when we are gone, even by SIGKILL, its pipe ends and it kills the group. A server left behind would hold its port.
  */
 function launch({ command, args, cwd, logFile }: ServerProcessOptions): ChildProcess {
-  const dieWithUs = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', '--'] : []
-  const [program = command, ...rest] = [...dieWithUs, command, ...args]
   const log = openSync(logFile, 'a', 0o600)
   try {
-    return spawn(program, rest, { cwd, detached: true, stdio: ['ignore', log, log], env: environment() })
+    const guarded = ['-c', GUARD, 'sh', command, ...args]
+    const child = spawn('sh', guarded, { cwd, detached: true, stdio: ['pipe', log, log], env: environment() })
+    child.once('exit', () => killGroup(child))
+    return child
   } finally {
     closeSync(log)
   }
 }
 
-const SETPRIV = '/usr/bin/setpriv'
+const GUARD = 'exec 3<&0; (read -r _ <&3; kill -KILL 0) & exec "$@" 3<&- </dev/null'
 
 /** Nothing of ours: a VAULT_TOKEN or a proxy of the person who runs the tests must not decide how they end. */
 function environment(): NodeJS.ProcessEnv {
@@ -89,10 +90,10 @@ function running(child: ChildProcess | undefined): child is ChildProcess {
 }
 
 function killGroup(child: ChildProcess | undefined): void {
-  if (!running(child) || child.pid === undefined) return
+  if (child?.pid === undefined) return
   try {
     process.kill(-child.pid, 'SIGKILL')
   } catch {
-    // It ended between the look and the kill.
+    // Nobody is left in the group.
   }
 }
