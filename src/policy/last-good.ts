@@ -58,6 +58,9 @@ export function settle(previous: InForce, read: readonly ParsedFile[]): InForce 
     if (first !== undefined && last !== undefined) documents.set(id, movedTo(first, last))
     problems.push(...refusals(id, made, last !== undefined))
   }
+  if (documents.size === 0) {
+    problems.push(problemAt('.', START, 'No document is in force: nobody may read anything.', { level: 'warning' }))
+  }
   const policy = policyOf(documents.values())
   problems.push(...warnings(policy, documents.values()))
   return { policy, documents, homes, problems: inOrder(problems) }

@@ -15,9 +15,10 @@ import { didYouMean, quoted } from './words.ts'
 import type { Path, Position, YamlDocument } from './yaml.ts'
 import { readYaml, START } from './yaml.ts'
 
-/** A file of the policy directory, or a whole part of it (`tree`), that could or could not be read. */
+/** A file of the policy directory, or what is known of it: why it, or a whole part of the directory (`tree`), is not read. */
 export type PolicyFile =
   | { readonly path: string; readonly text: string }
+  | { readonly path: string; readonly ignored: string }
   | { readonly path: string; readonly unreadable: string; readonly tree: boolean }
 
 /** What a file says, and what it fails to say, without regard to other files or to what was there before. */
@@ -49,8 +50,18 @@ const BOUNDS = { maxTokens: 100_000, maxDocuments: 1000 }
 const MAX_PROBLEMS = 50
 
 export function parseFile(file: PolicyFile): ParsedFile {
-  if ('unreadable' in file)
-    return { ...EMPTY, ...file, readable: false, problems: [problemAt(file.path, START, file.unreadable)] }
+  if ('unreadable' in file) {
+    return {
+      ...EMPTY,
+      path: file.path,
+      readable: false,
+      tree: file.tree,
+      problems: [problemAt(file.path, START, file.unreadable)],
+    }
+  }
+  if ('ignored' in file) {
+    return { ...EMPTY, path: file.path, problems: [problemAt(file.path, START, file.ignored, { level: 'warning' })] }
+  }
   const { path, text } = file
   const yaml = readYaml(text, BOUNDS)
   const readable = yaml.broken.length === 0
@@ -71,7 +82,7 @@ export function parseFile(file: PolicyFile): ParsedFile {
   }
 }
 
-const EMPTY = { documents: [], named: [], nameless: [] }
+const EMPTY = { readable: true, tree: false, documents: [], named: [], nameless: [] }
 
 function bounded(path: string, problems: readonly PolicyProblem[]): readonly PolicyProblem[] {
   const first = inOrder(problems).slice(0, MAX_PROBLEMS)

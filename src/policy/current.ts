@@ -1,0 +1,181 @@
+/**
+ * The policy in force. Read from a directory at start, then again on every hint of a change and every 10 s, since
+ * hints get lost. Whatever happens to the directory later, the last good versions stay in force.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import type { Cancel, Clock } from '../clock.ts'
+import { every } from '../clock.ts'
+import type { DirectoryBounds, DirectoryContent } from './directory.ts'
+import { DIRECTORY_BOUNDS, PolicyDirectoryError, readDirectory } from './directory.ts'
+import type { Disk } from './disk.ts'
+import { disk as systemDisk } from './disk.ts'
+import { directoryHints } from './hints.ts'
+import type { Policy } from './in-force.ts'
+import { canonical, contentOf } from './in-force.ts'
+import type { InForce } from './last-good.ts'
+import { NOTHING_IN_FORCE, settle } from './last-good.ts'
+import type { ParsedFile, PolicyFile } from './parse.ts'
+import { parseFile } from './parse.ts'
+import type { PolicyProblem } from './problems.ts'
+
+export interface PolicyOptions {
+  readonly directory: string
+  readonly clock: Clock
+  /** Also look when the file system tells of a change. */
+  readonly watch: boolean
+  /** Another policy is in force. Called after it is; must not throw. Not called for the first one. */
+  readonly changed: (change: PolicyChange) => void
+  /** Other problems than before, possibly none. Called for the first policy too, if it has any; must not throw. */
+  readonly reported?: (problems: readonly PolicyProblem[]) => void
+  readonly recheckMs?: number
+  /** How long to wait after a hint: hints come in bursts, and files are written in pieces. */
+  readonly settleMs?: number
+  readonly disk?: Disk
+  readonly bounds?: DirectoryBounds
+}
+
+export interface PolicyChange {
+  /** Hashes. */
+  readonly from: string
+  readonly to: string
+  /** Ids such as `SecretGrant payments/db`, sorted. */
+  readonly added: readonly string[]
+  readonly changed: readonly string[]
+  readonly removed: readonly string[]
+  readonly problems: readonly PolicyProblem[]
+}
+
+export interface PolicySource {
+  current(): Policy
+  problems(): readonly PolicyProblem[]
+  /** Looks now. Resolves once what was there at the time of the call, or later, is in force. */
+  recheck(): Promise<void>
+  close(): void
+}
+
+const RECHECK_MS = 10_000
+const SETTLE_MS = 100
+
+/** @throws PolicyDirectoryError if the directory cannot be read at all; an empty one is a policy that grants nothing. */
+export async function openPolicy(options: PolicyOptions): Promise<PolicySource> {
+  const {
+    directory,
+    clock,
+    recheckMs = RECHECK_MS,
+    settleMs = SETTLE_MS,
+    disk = systemDisk,
+    bounds = DIRECTORY_BOUNDS,
+  } = options
+  const parse = remembering()
+  const content = await readDirectory(directory, disk, bounds)
+  let files = await parse(content.files)
+  let state = settle(NOTHING_IN_FORCE, files)
+  let closed = false
+  let running: Promise<void> | undefined
+  let again = false
+  let pending: Cancel | undefined
+
+  async function look(): Promise<void> {
+    const { files: found, directories } = await contentOrLoss(directory, disk, bounds)
+    const parsed = await parse(found)
+    if (closed) return
+    hints?.follow(directories)
+    if (isSame(parsed, files)) return
+    const before = state
+    files = parsed
+    state = settle(before, parsed)
+    if (state.policy.hash !== before.policy.hash) options.changed(changeOf(before, state))
+    if (!isDeepStrictEqual(state.problems, before.problems)) options.reported?.(state.problems)
+  }
+
+  async function run(): Promise<void> {
+    do {
+      again = false
+      await look()
+    } while (again && !closed)
+  }
+
+  function recheck(): Promise<void> {
+    // A pass that has begun may have read its files already: it does not count for who asks now.
+    again = true
+    running ??= run().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+
+  function hinted(): void {
+    pending ??= clock.after(settleMs, () => {
+      pending = undefined
+      void recheck()
+    })
+  }
+
+  const hints = options.watch ? directoryHints(hinted) : undefined
+  hints?.follow(content.directories)
+  const cancel = every(clock, recheckMs, () => void recheck())
+  if (state.problems.length > 0) options.reported?.(state.problems)
+  return {
+    current: () => state.policy,
+    problems: () => state.problems,
+    recheck,
+    close() {
+      closed = true
+      cancel()
+      pending?.()
+      hints?.close()
+    },
+  }
+}
+
+/** A directory that is gone after the start may come back: as long as it is away, nothing in it counts as removed. */
+async function contentOrLoss(directory: string, disk: Disk, bounds: DirectoryBounds): Promise<DirectoryContent> {
+  try {
+    return await readDirectory(directory, disk, bounds)
+  } catch (error) {
+    const unreadable = error instanceof PolicyDirectoryError ? error.message : 'The policy directory cannot be read.'
+    return { files: [{ path: '.', unreadable, tree: true }], directories: [directory] }
+  }
+}
+
+/** Parses what is new. Between two files others get their turn: one may take a second. */
+function remembering(): (files: readonly PolicyFile[]) => Promise<readonly ParsedFile[]> {
+  let known = new Map<string, { readonly file: PolicyFile; readonly parsed: ParsedFile }>()
+  return async (files) => {
+    const next: typeof known = new Map()
+    for (const file of files) {
+      const last = known.get(file.path)
+      if (last !== undefined && isDeepStrictEqual(last.file, file)) {
+        next.set(file.path, last)
+        continue
+      }
+      next.set(file.path, { file, parsed: parseFile(file) })
+      await setImmediate()
+    }
+    known = next
+    return [...next.values()].map(({ parsed }) => parsed)
+  }
+}
+
+function isSame(a: readonly ParsedFile[], b: readonly ParsedFile[]): boolean {
+  return a.length === b.length && a.every((file, index) => file === b[index])
+}
+
+function changeOf(before: InForce, after: InForce): PolicyChange {
+  const ids = [...new Set([...before.documents.keys(), ...after.documents.keys()])].sort()
+  const text = ({ documents }: InForce, id: string): string | undefined => {
+    const document = documents.get(id)
+    return document && canonical(contentOf(document))
+  }
+  return {
+    from: before.policy.hash,
+    to: after.policy.hash,
+    added: ids.filter((id) => !before.documents.has(id)),
+    changed: ids.filter(
+      (id) => before.documents.has(id) && after.documents.has(id) && text(before, id) !== text(after, id),
+    ),
+    removed: ids.filter((id) => !after.documents.has(id)),
+    problems: after.problems,
+  }
+}
