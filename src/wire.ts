@@ -23,7 +23,7 @@ import type { Log } from './log.ts'
 import { describeCause, logRefusal } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openMetrics } from './metrics.ts'
-import type { CurrentPolicy, PolicyChange } from './policy/current.ts'
+import type { PolicyChange, PolicySource } from './policy/current.ts'
 import { openPolicy } from './policy/current.ts'
 import { auditor } from './services/audit.ts'
 import { authenticator } from './services/authenticate.ts'
@@ -57,7 +57,7 @@ export interface Wired {
   readonly services: Services
   readonly health: Health
   readonly metrics: Metrics
-  readonly policy: CurrentPolicy
+  readonly policy: PolicySource
   readonly keys: TransitKeys
   /** Ends what runs by itself, lets upstream calls end, and closes the audit log with its last record. */
   close(): Promise<void>
@@ -91,6 +91,8 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     watch: true,
     recheckMs: config.KEYHOLE_POLICY_RECHECK_MS,
     changed: (change) => policyChanged(change, { log, clock, audit, keys, policy }),
+    reported: (problems) =>
+      problems.forEach((problem) => log.warn('policy problem', { problem: formatProblem(problem) })),
   })
   audit = await openAuditLog({
     sink: sinkOf(config, surroundings.stdout),
@@ -164,7 +166,6 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     replyBounds: replyBounds(config),
   }
   showOwnState({ health, metrics, audit, policy, keys, requests, reviews })
-  for (const problem of policy.problems()) log.warn('policy problem', { problem: problem.message })
 
   const closingAudit = audit
   return {
@@ -257,21 +258,21 @@ interface Told {
   readonly clock: Clock
   readonly audit: AuditLog | undefined
   readonly keys: TransitKeys | undefined
-  readonly policy: CurrentPolicy
+  readonly policy: PolicySource
 }
 
 function policyChanged(change: PolicyChange, { log, clock, audit, keys, policy }: Told): void {
-  log.info('policy changed', { from: change.from, to: change.to, documents: change.documents })
-  for (const problem of change.problems) log.warn('policy problem', { problem: problem.message })
+  const { from, to, added, changed, removed, problems } = change
+  log.info('policy changed', { from, to, added, changed, removed })
   // A record that cannot be written makes the log unhealthy, and with it keyhole: nothing more to do here.
   audit
     ?.append({
       kind: 'policy',
       timeMs: clock.now(),
-      ...(change.from !== undefined && { from: change.from }),
-      to: change.to,
-      documents: change.documents,
-      problems: change.problems.length,
+      from,
+      to,
+      documents: [...added, ...changed, ...removed],
+      problems: problems.length,
     })
     .catch((error: unknown) => log.error('the policy change has no audit record', describeCause(error)))
   void keys?.recheck(policy.current().transitKeys.values(), new AbortController().signal)
@@ -281,7 +282,7 @@ interface OwnState {
   readonly health: Health
   readonly metrics: Metrics
   readonly audit: AuditLog
-  readonly policy: CurrentPolicy
+  readonly policy: PolicySource
   readonly keys: TransitKeys
   readonly requests: Turnstile
   readonly reviews: Turnstile

@@ -1,0 +1,96 @@
+/**
+ * `npm run demo`: keyhole's main job, seen from outside. The service is the real one, on loopback; Kubernetes and Vault
+ * are stand-ins that speak their protocols and really encrypt. Exits 0 only if everything shown is as it should be.
+ */
+import { request } from 'node:http'
+import type { Workload } from './testing/sample.ts'
+import { SAMPLE_DICTIONARY, WORKLOADS } from './testing/sample.ts'
+import type { KeyholeOnStandins } from './testing/start-keyhole.ts'
+import { startKeyhole } from './testing/start-keyhole.ts'
+
+interface Scene {
+  readonly workload: Workload
+  readonly says: string
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly expect: number
+}
+
+const SCENES: readonly Scene[] = [
+  { workload: 'api', says: 'gets the keys it was granted', path: '/secrets/db', expect: 200 },
+  { workload: 'reports', says: 'gets another subset of the same Secret', path: '/secrets/db.payments', expect: 200 },
+  { workload: 'stranger', says: 'is refused, and learns nothing', path: '/secrets/db.payments', expect: 403 },
+  {
+    workload: 'stranger',
+    says: 'gets the same answer for a name that does not exist',
+    path: '/secrets/nothing.payments',
+    expect: 403,
+  },
+]
+
+async function demo(): Promise<boolean> {
+  say(`${bold('keyhole')}: the real service on loopback; Kubernetes and Vault are stand-ins on the real protocols.\n`)
+  const audit: string[] = []
+  await using keyhole = await startKeyhole({
+    settings: { KEYHOLE_LOG_LEVEL: 'error' },
+    audited: (line) => audit.push(line),
+  })
+  await showWhatRests(keyhole)
+  let asExpected = true
+  for (const scene of SCENES) asExpected = (await play(keyhole, scene, audit)) && asExpected
+  say(
+    asExpected
+      ? `${bold('Next:')} npm run dev keeps this running and prints curl lines; README.md says how to write a grant.`
+      : 'Something above is not as it should be: please report it with this output.',
+  )
+  return asExpected
+}
+
+/** As a cluster's administrator would look. */
+async function showWhatRests({ kubernetes }: KeyholeOnStandins): Promise<void> {
+  const { body } = await get(`${kubernetes.url}/api/v1/namespaces/payments/secrets/payments-db`, kubernetes.adminToken)
+  const { data } = JSON.parse(body) as { data: Record<string, string> }
+  const ciphertext = Buffer.from(data['secrets.json'] ?? '', 'base64').toString()
+  say('At rest, the Secret payments/payments-db holds ciphertext of the Transit key "payments":')
+  say(`  secrets.json: ${ciphertext.slice(0, 56)}... (${ciphertext.length} characters)`)
+  say(`  made of one JSON object with the keys ${Object.keys(JSON.parse(SAMPLE_DICTIONARY)).join(', ')}\n`)
+}
+
+async function play(keyhole: KeyholeOnStandins, scene: Scene, audit: string[]): Promise<boolean> {
+  const { namespace, serviceAccount } = WORKLOADS[scene.workload]
+  say(bold(`${namespace}/${serviceAccount} ${scene.says}`))
+  say(`  GET ${scene.path}   Authorization: Bearer <its own projected token>`)
+  const before = audit.length
+  const answer = await get(keyhole.url + scene.path, keyhole.tokenOf(scene.workload))
+  say(`  ${answer.status} ${answer.body}`)
+  for (const line of audit.slice(before)) say(`  audit ${line}`)
+  say('')
+  if (answer.status !== scene.expect) say(`  expected ${scene.expect}`)
+  return answer.status === scene.expect && audit.length === before + 1
+}
+
+function get(url: string, token: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { headers: { authorization: `Bearer ${token}` } }, (response) => {
+      let body = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => {
+        body += chunk
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+      response.on('error', reject)
+    })
+    outgoing.on('error', reject)
+    outgoing.end()
+  })
+}
+
+function bold(text: string): string {
+  return process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : text
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+process.exitCode = (await demo()) ? 0 : 1
