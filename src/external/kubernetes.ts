@@ -167,6 +167,8 @@ function isNotFound({ body }: Answer): boolean {
     )
   } catch {
     return false
+  } finally {
+    wipe(body)
   }
 }
 

@@ -2,6 +2,7 @@
  * A small file that somebody else renews while we run: the kubelet does so with projected tokens and CAs, by swapping
  * the `..data` link, so that a read sees the old content or the new, never half of one.
  */
+import { X509Certificate } from 'node:crypto'
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { Clock } from '../clock.ts'
 import type { Token } from '../opaque.ts'
@@ -69,12 +70,21 @@ export function parseToken(text: string): Token {
   return token(content)
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]+-----END CERTIFICATE-----/
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
-/** PEM of one or more CAs. */
+/** PEM of one or more CAs. OpenSSL passes over what it cannot read, so each is read here: a CA that is half there is none. */
 export function parseCa(text: string): string {
-  if (!CERTIFICATE.test(text)) throw new Error('it holds no certificate in PEM')
+  const certificates = text.match(CERTIFICATE) ?? []
+  if (certificates.length === 0 || !certificates.every(isCertificate)) throw new Error('it holds no certificate in PEM')
   return text
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== undefined
+  } catch {
+    return false
+  }
 }
 
 const MAX_BYTES = 1024 * 1024

@@ -87,7 +87,7 @@ export function openVault({ send, namespace }: VaultOptions): Vault {
       if (!isMount(mount) || !isName(key) || items.length > MAX_ITEMS) throw new UpstreamError('vault', 'bad-request')
       const [first, ...others] = items
       if (first === undefined) return []
-      const request = others.length === 0 ? first : { batch_input: items.map(numbered) }
+      const request = others.length === 0 ? itemOf(first) : { batch_input: items.map(numbered) }
       const body = await write(`${mount}/decrypt/${key}`, request, { signal, token })
       return plaintextsIn(body, items.length)
     },
@@ -135,7 +135,12 @@ function transport(send: Send, namespace: string | undefined) {
 
 /** Vault repeats the reference of each item, which proves the order. */
 function numbered(item: DecryptItem, index: number): object {
-  return { ...item, reference: String(index) }
+  return { ...itemOf(item), reference: String(index) }
+}
+
+/** These fields and no others: Vault reads every option that it is sent. */
+function itemOf({ ciphertext, context }: DecryptItem): object {
+  return { ciphertext, ...(context !== undefined && { context }) }
 }
 
 const TOKEN = /^[\x21-\x7e]{1,16384}$/
