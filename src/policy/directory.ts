@@ -138,10 +138,11 @@ async function look(directory: string, prefix: string, disk: Disk, { maxEntries 
 }
 
 function wanted({ path, real, kind, code }: Entry): readonly Found[] {
-  if (kind === 'directory')
-    return [{ path, ignored: 'Not read: a policy directory has subdirectories, but those have none.' }]
-  if (!/\.(yaml|yml|json)$/.test(path))
-    return [{ path, ignored: 'Not read: the name must end in .yaml, .yml or .json.' }]
+  const named = /\.(yaml|yml|json)$/.test(path)
+  // What cannot even be looked at may be a subdirectory with documents in it.
+  if (kind === 'lost') return [{ path, unreadable: `This cannot be read (${code}).`, tree: !named }]
+  if (kind === 'directory') return [{ path, ignored: 'Not read: subdirectories are read one level deep.' }]
+  if (!named) return [{ path, ignored: 'Not read: the name must end in .yaml, .yml or .json.' }]
   if (kind === 'other') return [{ path, unreadable: 'This is not a regular file.', tree: false }]
   return [{ path, real }]
 }
@@ -174,12 +175,12 @@ const TOO_LARGE: Read = { unreadable: 'This file is too large, or all files toge
 async function readText(path: string, maxBytes: number, disk: Disk): Promise<Read> {
   try {
     const bytes = await disk.read(path, maxBytes)
-    if (bytes.length > maxBytes)
-      return { unreadable: `This file is larger than the ${maxBytes} bytes left to it: split it.` }
+    if (bytes.length > maxBytes) return TOO_LARGE
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), bytes: bytes.length }
   } catch (error) {
     const code = errorCode(error)
-    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return { unreadable: 'This file is not UTF-8.' }
-    return { unreadable: `This file cannot be read (${code}).` }
+    return { unreadable: code === NOT_UTF8 ? 'This file is not UTF-8.' : `This file cannot be read (${code}).` }
   }
 }
+
+const NOT_UTF8 = 'ERR_ENCODING_INVALID_ENCODED_DATA'
