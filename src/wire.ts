@@ -25,6 +25,7 @@ import type { Metrics } from './metrics.ts'
 import { openMetrics } from './metrics.ts'
 import type { PolicyChange, PolicySource } from './policy/current.ts'
 import { openPolicy } from './policy/current.ts'
+import { formatProblem } from './policy/problems.ts'
 import { auditor } from './services/audit.ts'
 import { authenticator } from './services/authenticate.ts'
 import { authorizer } from './services/authorize.ts'
@@ -91,8 +92,9 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     watch: true,
     recheckMs: config.KEYHOLE_POLICY_RECHECK_MS,
     changed: (change) => policyChanged(change, { log, clock, audit, keys, policy }),
-    reported: (problems) =>
-      problems.forEach((problem) => log.warn('policy problem', { problem: formatProblem(problem) })),
+    reported(problems) {
+      for (const problem of problems) log.warn('policy problem', { problem: formatProblem(problem) })
+    },
   })
   audit = await openAuditLog({
     sink: sinkOf(config, surroundings.stdout),
