@@ -26,8 +26,13 @@ export function readClaims(token: Token, rules: ClaimRules, nowMs: number): Clai
   requireAudience(payload['aud'], rules.audience)
   const expiresAt = requireTime(payload['exp'], 'no-expiry')
   const issuedAt = requireTime(payload['iat'], 'no-issue-time')
-  if (expiresAt <= nowMs) throw rejected('expired')
-  if (expiresAt - issuedAt > rules.maxLifetimeMs) throw rejected('lives-too-long')
+  if (expiresAt <= nowMs) throw rejected('expired', EXPIRED_ADVICE)
+  if (expiresAt - issuedAt > rules.maxLifetimeMs) {
+    throw rejected(
+      'lives-too-long',
+      `Mount a projected ServiceAccount token whose expirationSeconds are at most ${rules.maxLifetimeMs / 1000}.`,
+    )
+  }
   if (payload['nbf'] !== undefined && requireTime(payload['nbf'], 'not-a-time') > nowMs + rules.maxSkewMs) {
     throw rejected('not-yet-valid')
   }
@@ -42,7 +47,9 @@ function parsePayload(jwt: string, maxTokenBytes: number): Record<string, unknow
   if (body === undefined) throw rejected('not-a-jwt')
   try {
     const payload: unknown = JSON.parse(Buffer.from(body, 'base64url').toString('utf8'))
-    if (typeof payload === 'object' && payload !== null) return payload as Record<string, unknown>
+    if (typeof payload === 'object' && payload !== null && !Array.isArray(payload)) {
+      return payload as Record<string, unknown>
+    }
   } catch {
     // Its message quotes the payload, so it is not kept as a cause.
   }
@@ -65,10 +72,16 @@ function requireAudience(claim: unknown, audience: string): void {
 }
 
 function requireTime(claim: unknown, why: string): number {
-  if (typeof claim !== 'number' || !Number.isFinite(claim)) throw rejected(why)
-  return claim * 1000
+  const timeMs = typeof claim === 'number' ? claim * 1000 : Number.NaN
+  // Of two infinities no difference is too long.
+  if (!Number.isFinite(timeMs)) throw rejected(why)
+  return timeMs
 }
 
-function rejected(why: string): KeyholeError {
-  return new KeyholeError('TOKEN_REJECTED', { why })
+/** Tells the caller what its own token says, so it is no secret. It is the mistake of whoever reads the file once. */
+const EXPIRED_ADVICE =
+  'Your token has expired. Its file holds a newer one: read the file for every request, not once at start.'
+
+function rejected(why: string, detail?: string): KeyholeError {
+  return new KeyholeError('TOKEN_REJECTED', { why, ...(detail !== undefined && { detail }) })
 }
