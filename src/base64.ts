@@ -74,8 +74,9 @@ function decodeInto(text: Buffer, padding: number, content: Buffer): Base64Flaw 
     // Padding is read as `A`, six zero bits, so that the last four digits are like all others.
     const padded = from === last ? lowBytes(padding) : 0
     const digits = (text.readInt32BE(from) & ~padded) | (0x41414141 & padded)
-    outside |= outsideAlphabet(digits)
-    bits = bitsOf(digits)
+    const sextets = sextetsOf(digits)
+    outside |= sextets & TOP_BITS
+    bits = joined(sextets)
     // Each keeps the low eight bits. What padding adds lies past the end of `content`, where a write does nothing.
     content[next] = bits >> 16
     content[next + 1] = bits >> 8
@@ -93,29 +94,28 @@ function lowBytes(count: number): number {
  * Four digits, or four sextets, lie in the four bytes of one integer, and are worked on at once.
  */
 
-/** Each byte's top bit says whether that digit is outside the alphabet. */
-function outsideAlphabet(digits: number): number {
+/** Each byte its digit's sextet; its top bit is set where the digit is outside the alphabet. */
+function sextetsOf(digits: number): number {
   const low = digits & 0x7f7f7f7f
-  const inside =
-    within(low, 0x41, 0x5a) | // A-Z
-    within(low, 0x61, 0x7a) | // a-z
-    within(low, 0x2f, 0x39) | // / and 0-9
-    within(low, 0x2b, 0x2b) // +
-  return (digits | ~inside) & TOP_BITS
-}
-
-/** The 24 bits that four digits stand for. */
-function bitsOf(digits: number): number {
-  const low = digits & 0x7f7f7f7f
+  const upper = within(low, 0x41, 0x5a) // A-Z
+  const lower = within(low, 0x61, 0x7a) // a-z
+  const decimal = within(low, 0x30, 0x39) // 0-9
+  const plus = within(low, 0x2b, 0x2b)
+  const slash = within(low, 0x2f, 0x2f)
   // Each range's distance from digit to sextet, modulo 64, and chosen so that no byte's sum falls below 0 or passes 255:
-  // none carries into its neighbour.
+  // none borrows from its neighbour or carries into it.
   const sextets =
     low +
-    Math.imul(within(low, 0x41, 0x5a) >>> 7, 64 - 0x41) +
-    Math.imul(within(low, 0x61, 0x7a) >>> 7, 128 + 26 - 0x61) +
-    Math.imul(within(low, 0x30, 0x39) >>> 7, 52 - 0x30) +
-    Math.imul(within(low, 0x2b, 0x2b) >>> 7, 62 - 0x2b) +
-    Math.imul(within(low, 0x2f, 0x2f) >>> 7, 63 - 0x2f)
+    Math.imul(upper >>> 7, 64 - 0x41) +
+    Math.imul(lower >>> 7, 128 + 26 - 0x61) +
+    Math.imul(decimal >>> 7, 52 - 0x30) +
+    Math.imul(plus >>> 7, 62 - 0x2b) +
+    Math.imul(slash >>> 7, 63 - 0x2f)
+  return (sextets & 0x3f3f3f3f) | ((digits | ~(upper | lower | decimal | plus | slash)) & TOP_BITS)
+}
+
+/** Four sextets as 24 bits. */
+function joined(sextets: number): number {
   return ((sextets >> 6) & 0xfc0000) | ((sextets >> 4) & 0x3f000) | ((sextets >> 2) & 0xfc0) | (sextets & 0x3f)
 }
 
