@@ -64,7 +64,9 @@ export async function buildApp(services: Services, options: AppOptions): Promise
     return503OnClosing: false,
     bodyLimit: 1,
     routerOptions: { maxParamLength: options.maxUrlBytes, caseSensitive: true, ignoreTrailingSlash: false },
-    frameworkErrors: (error, request, reply) => refuse(frameworkRefusal(error), request, reply),
+    frameworkErrors(error, request, reply) {
+      void refuse(frameworkRefusal(error), request, reply)
+    },
     clientErrorHandler(error, socket) {
       const refusal = clientErrorOf(error)
       if (refusal === undefined || !socket.writable) return void socket.destroy()
