@@ -11,7 +11,8 @@ import type { Clock } from '../clock.ts'
 import { KeyholeError } from '../errors.ts'
 import type { Token } from '../opaque.ts'
 import { joined, raced } from './joined.ts'
-import { type ClaimRules, readClaims } from './token-claims.ts'
+import type { ClaimRules } from './token-claims.ts'
+import { readClaims } from './token-claims.ts'
 import type { Turnstile } from './turnstile.ts'
 import { kubernetesRefusal } from './upstream.ts'
 
@@ -63,19 +64,19 @@ export type Authenticate = (presented: Presented, signal: AbortSignal) => Promis
 
 export function authenticator(options: AuthenticateOptions): Authenticate {
   const { clock, keepMs } = options
-  const kept = new LRUCache<string, { caller: Caller; until: number }>({ max: options.maxKept })
+  const kept = new LRUCache<string, Kept>({ max: options.maxKept })
   const reviews = joined<string, Caller>()
 
   return async function authenticate({ token, peer }, signal) {
     const { expiresAt } = readClaims(token, options.claims, clock.now())
     const key = createHash('sha256').update(token.reveal()).digest('base64')
     const known = kept.get(key)
-    if (known !== undefined && clock.now() < known.until) return known.caller
+    if (known !== undefined && stands(known, clock.now())) return known.caller
     return await reviews.join(key, signal, async (shared) => {
       const askedAt = clock.now()
       const caller = callerOf(await review(token, peer, shared), options.claims.audience)
       // Counted from the question: the answer may have been true only then.
-      if (keepMs > 0) kept.set(key, { caller, until: Math.min(askedAt + keepMs, expiresAt) })
+      if (keepMs > 0) kept.set(key, { caller, from: askedAt, until: Math.min(askedAt + keepMs, expiresAt) })
       return caller
     })
   }
@@ -90,6 +91,17 @@ export function authenticator(options: AuthenticateOptions): Authenticate {
       leave()
     }
   }
+}
+
+interface Kept {
+  readonly caller: Caller
+  readonly from: number
+  readonly until: number
+}
+
+/** A clock that was set back must not stretch what is kept. */
+function stands({ from, until }: Kept, nowMs: number): boolean {
+  return from <= nowMs && nowMs < until
 }
 
 const SERVICE_ACCOUNT =

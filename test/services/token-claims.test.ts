@@ -120,7 +120,7 @@ describe('readClaims', () => {
 
   test('refuses in words of its own whatever it is handed', () => {
     const anything = fc.oneof(
-      fc.string({ unit: 'binary' }).map(token),
+      fc.uint8Array({ maxLength: 60 }).map((bytes) => token(Buffer.from(bytes).toString('latin1'))),
       fc.jsonValue({ maxDepth: 1 }).map((claims) => jwt(claims)),
       fc
         .dictionary(fc.constantFrom('aud', 'exp', 'iat', 'nbf', '__proto__'), fc.jsonValue({ maxDepth: 1 }))

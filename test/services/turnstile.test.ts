@@ -149,11 +149,11 @@ describe('turnstile', () => {
           if (act === 'enter') {
             const visit = { peer, controller: new AbortController() }
             waiting.push(visit)
-            const done = () => void waiting.splice(waiting.indexOf(visit), 1)
+            const stopWaiting = () => void waiting.splice(waiting.indexOf(visit), 1)
             gate.enter(peer, visit.controller.signal).then((leave) => {
-              done()
+              stopWaiting()
               inside.push({ peer, leave })
-            }, done)
+            }, stopWaiting)
           } else if (act === 'leave') inside.splice(at % (inside.length + 1), 1)[0]?.leave()
           else waiting[at]?.controller.abort('gave up')
           await settled()
