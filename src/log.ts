@@ -4,6 +4,7 @@
  */
 import type { DestinationStream } from 'pino'
 import { pino } from 'pino'
+import type { Clock } from './clock.ts'
 import { ruleOf } from './contract.ts'
 import { KeyholeError, UpstreamError } from './errors.ts'
 
@@ -19,12 +20,12 @@ export interface Log {
   error(message: string, fields?: LogFields): void
 }
 
-export function openLog(level: Level, destination: DestinationStream): Log {
+export function openLog(level: Level, destination: DestinationStream, clock: Clock): Log {
   const logger = pino(
     {
       level,
       base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
     destination,

@@ -8,7 +8,7 @@ import { VERSION } from './version.ts'
 /** Exit codes: 0 after a drain, 1 for a start that cannot succeed as it is configured. */
 async function main(): Promise<void> {
   const config = parseConfig(process.env)
-  const log = openLog(config.KEYHOLE_LOG_LEVEL, process.stderr)
+  const log = openLog(config.KEYHOLE_LOG_LEVEL, process.stderr, systemClock)
   const serving = await serve(config, {
     ...realRandomness,
     clock: systemClock,

@@ -137,6 +137,7 @@ export async function startKeyholeOn(upstreams: Upstreams, options: StartOptions
         logLines.push(line)
         options.logged?.(line)
       }),
+      clock,
     ),
     stdout: lines(audited ?? (() => {})),
     versions: { keyhole: VERSION, node: process.version },

@@ -1,0 +1,170 @@
+/** The house rules that a reader relies on, held against the sources themselves. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize, relative } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const SRC = join(import.meta.dirname, '../src')
+
+interface Source {
+  readonly path: string
+  readonly text: string
+  /** Of this project, relative to src; type-only imports left out when `typesToo` is false. */
+  imports(typesToo: boolean): readonly string[]
+  readonly packages: readonly string[]
+}
+
+const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map(read)
+
+function read(path: string): Source {
+  const text = readFileSync(join(SRC, path), 'utf8')
+  const found = [
+    ...text.matchAll(
+      /^(?:import|export)(\s+type)?\s[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm,
+    ),
+  ].map(([, type, from, bare, lazy]) => ({ type: type !== undefined, target: from ?? bare ?? lazy ?? '' }))
+  return {
+    path,
+    text,
+    imports: (typesToo) =>
+      found
+        .filter(({ target, type }) => target.startsWith('.') && (typesToo || !type))
+        .map(({ target }) => normalize(join(dirname(path), target))),
+    packages: found.filter(({ target }) => !target.startsWith('.')).map(({ target }) => target),
+  }
+}
+
+/** The room of a file: its folder, or itself at the top. */
+function roomOf(path: string): string {
+  return path.includes('/') ? path.slice(0, path.indexOf('/')) : path
+}
+
+/** What each room may import, types included. The files at the top that are not named may import anything but test worlds. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'contract.ts': [],
+  'clock.ts': [],
+  'opaque.ts': [],
+  'version.ts': [],
+  'dictionary.ts': [],
+  'base64.ts': [],
+  'errors.ts': ['contract.ts'],
+  'log.ts': ['clock.ts', 'contract.ts', 'errors.ts'],
+  'metrics.ts': ['contract.ts'],
+  'health.ts': [],
+  'config.ts': ['policy'],
+  policy: ['clock.ts'],
+  'audit-log': ['clock.ts', 'contract.ts', 'errors.ts'],
+  services: ['policy', 'audit-log', 'dictionary.ts', 'base64.ts', 'clock.ts', 'contract.ts', 'errors.ts', 'opaque.ts'],
+  http: ['services', 'dictionary.ts', 'clock.ts', 'contract.ts', 'errors.ts', 'opaque.ts'],
+  routes: ['http', 'services', 'dictionary.ts', 'health.ts', 'metrics.ts'],
+  external: ['dictionary.ts', 'base64.ts', 'clock.ts', 'errors.ts', 'opaque.ts'],
+  standins: ['clock.ts'],
+}
+
+describe('imports', () => {
+  for (const [room, allowed] of Object.entries(MAY_IMPORT)) {
+    test(`${room} imports ${allowed.length === 0 ? 'nothing of ours' : `only ${allowed.join(', ')}`}`, () => {
+      const here = sources.filter(({ path }) => roomOf(path) === room)
+      expect(here.length).toBeGreaterThan(0)
+      const strays = here.flatMap(({ path, imports }) =>
+        imports(true)
+          .map(roomOf)
+          .filter((target) => target !== room && !allowed.includes(target))
+          .map((target) => `${path} -> ${target}`),
+      )
+      expect(strays).toEqual([])
+    })
+  }
+
+  test('only wire.ts sees the clients of external/', () => {
+    const seers = sources.filter(
+      ({ path, imports }) =>
+        roomOf(path) !== 'external' && imports(true).some((target) => roomOf(target) === 'external'),
+    )
+    expect(seers.map(({ path }) => path)).toEqual(['wire.ts'])
+  })
+
+  test('only external/ knows the SDKs and undici', () => {
+    const knows = sources.filter(({ packages }) =>
+      packages.some((name) => /^(?:@kubernetes\/client-node|node-vault|undici)(?:\/|$)/.test(name)),
+    )
+    expect([...new Set(knows.map(({ path }) => roomOf(path)))]).toEqual(['external'])
+  })
+
+  test('only the HTTP side knows Fastify', () => {
+    const knows = sources.filter(({ packages }) => packages.some((name) => /^(?:fastify|@fastify\/)/.test(name)))
+    expect([...new Set(knows.map(({ path }) => roomOf(path)))].sort()).toEqual(['app.ts', 'http', 'routes', 'serve.ts'])
+  })
+
+  test('nothing that main.ts reaches is a stand-in or a test world', () => {
+    const reached = reachedFrom('main.ts')
+    expect(reached).toContain('wire.ts')
+    expect(reached.filter((path) => ['standins', 'testing'].includes(roomOf(path)))).toEqual([])
+  })
+})
+
+describe('brands', () => {
+  const brands = sources.flatMap(({ path, text }) =>
+    [...text.matchAll(/^declare const (\w+): unique symbol/gm)].map(([, name]) => ({ name, path })),
+  )
+
+  test('every permit has one, and none is exported', () => {
+    expect(brands.map(({ name }) => name).sort()).toEqual(['clear', 'decided', 'fetched', 'recorded', 'reviewed'])
+    for (const { text } of sources) expect(text).not.toMatch(/export (?:declare )?const \w+: unique symbol/)
+  })
+
+  for (const [type, home] of Object.entries({
+    Caller: 'services/authenticate.ts',
+    Grant: 'services/authorize.ts',
+    Sealed: 'services/ciphertext.ts',
+    Opened: 'services/open.ts',
+    Disclosed: 'services/disclose.ts',
+    Recorded: 'services/audit.ts',
+  })) {
+    test(`only ${home} casts to ${type}`, () => {
+      const casts = sources.filter(({ text }) => new RegExp(`\\bas (?:\\w+<)*${type}\\b`).test(text))
+      expect(casts.map(({ path }) => path)).toEqual([home])
+    })
+  }
+})
+
+describe('what is passed in rather than taken', () => {
+  const OWN = new Set(['clock.ts', 'main.ts', 'serve.ts', 'dev.ts', 'demo.ts'])
+
+  test('only main.ts reads the environment', () => {
+    const readers = sources.filter(({ text }) => /process\.env/.test(text))
+    expect(readers.map(({ path }) => path)).toEqual(['main.ts'])
+  })
+
+  test('time comes from the clock', () => {
+    const takers = sources.filter(
+      ({ path, text }) =>
+        !OWN.has(path) && /\b(?:Date\.now|performance\.now|setTimeout|setInterval|new Date\(\))/.test(text),
+    )
+    expect(takers.map(({ path }) => path)).toEqual([])
+  })
+
+  test('nothing is kept in module state', () => {
+    const keepers = sources.filter(({ text }) => /^(?:export )?(?:let|var) /m.test(text))
+    expect(keepers.map(({ path }) => path)).toEqual([])
+  })
+})
+
+function reachedFrom(entry: string): readonly string[] {
+  const reached = new Set<string>()
+  const visit = (path: string): void => {
+    if (reached.has(path)) return
+    reached.add(path)
+    sources
+      .find((source) => source.path === path)
+      ?.imports(false)
+      .forEach(visit)
+  }
+  visit(entry)
+  return [...reached]
+}
+
+test('sources are found from where the tests lie', () => {
+  expect(relative(process.cwd(), SRC)).toBe('src')
+})
