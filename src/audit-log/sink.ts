@@ -173,22 +173,23 @@ async function readTail(handle: FileHandle, size: number): Promise<Tail> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length)
   const read = buffer.subarray(0, bytesRead)
   const guard = read.length > 0 && read.at(-1) !== 0x0a
-  const bytes = read.subarray(0, guard || read.length === 0 ? read.length : -1)
+  const bytes = guard ? read : read.subarray(0, -1)
   for (let end = bytes.length; end > 0; ) {
     const begin = bytes.lastIndexOf(0x0a, end - 1) + 1
     const line = bytes.subarray(begin, end)
     const found = parseLine(line)
     if (found !== undefined) {
       const { instance, seq } = found
-      return { guard, previous: { instance, seq, sha256: sha256(line) }, torn: tornIn(bytes.subarray(end + 1)) }
+      const previous = { instance, seq, sha256: sha256(line) }
+      return { guard, previous, torn: end === bytes.length ? undefined : tornOf(bytes.subarray(end + 1)) }
     }
     end = begin - 1
   }
-  return { guard, torn: size > length ? undefined : tornIn(bytes) }
+  return { guard, torn: size === 0 || size > length ? undefined : tornOf(bytes) }
 }
 
-function tornIn(bytes: Buffer): Torn | undefined {
-  return bytes.length === 0 ? undefined : { bytes: bytes.length, sha256: sha256(bytes) }
+function tornOf(bytes: Buffer): Torn {
+  return { bytes: bytes.length, sha256: sha256(bytes) }
 }
 
 async function scrubbed<T>(act: () => Promise<T>): Promise<T> {
