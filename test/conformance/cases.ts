@@ -2,36 +2,29 @@
  * Raw HTTP requests with everything that matters of their answers, as kube-apiserver 1.36 and Vault 1.21 gave them.
  * Run against the stand-ins and against the real servers: whoever fails, a text moved or a stand-in lies.
  */
-import type { Environment } from './environment.ts'
+import type { Case } from './case.ts'
+import { kubernetesPathCases } from './cases/kubernetes-paths.ts'
+import { secretCases } from './cases/secrets.ts'
+import { tokenRequestCases } from './cases/token-request.ts'
+import { tokenReviewCases } from './cases/token-review.ts'
+import { transitBatchCases } from './cases/transit-batch.ts'
+import { transitDecryptCases } from './cases/transit-decrypt.ts'
+import { transitEncryptCases } from './cases/transit-encrypt.ts'
+import { transitVersionCases } from './cases/transit-versions.ts'
+import { vaultLoginCases } from './cases/vault-login.ts'
+import { vaultPathCases } from './cases/vault-paths.ts'
 
-export interface Case {
-  /** A sentence, unique in the suite. */
-  readonly title: string
-  readonly server: 'kubernetes' | 'vault'
-  /** Sets the world up and answers with the request. `unique` is a DNS label that no other case uses: name everything after it. */
-  arrange(world: Environment, unique: string): Promise<RawRequest>
-  readonly expected: Expected
-}
+export type { Case, Expected, RawRequest } from './case.ts'
 
-export interface RawRequest {
-  readonly method: string
-  /** Path and query, sent as it is. */
-  readonly path: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
-  /** Replaced in the expected texts: `{name}` becomes the value. */
-  readonly fill?: Readonly<Record<string, string>>
-  /** Undoes what would disturb the next case, e.g. unseals. Runs whatever happened. */
-  readonly tidy?: () => Promise<void>
-}
-
-export interface Expected {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string>>
-  /** A JSON subset: named members must match, arrays in full; `matching(...)` where a value varies. */
-  readonly json?: unknown
-  /** Members, as paths, that must be absent, e.g. `status.authenticated`. */
-  readonly absent?: readonly string[]
-  /** The whole body, when it is not JSON. */
-  readonly text?: string
-}
+export const CASES: readonly Case[] = [
+  ...tokenReviewCases,
+  ...tokenRequestCases,
+  ...secretCases,
+  ...kubernetesPathCases,
+  ...vaultLoginCases,
+  ...transitDecryptCases,
+  ...transitVersionCases,
+  ...transitBatchCases,
+  ...transitEncryptCases,
+  ...vaultPathCases,
+]

@@ -12,6 +12,8 @@ export interface Environment {
   /** The cluster's own audience, which is also its issuer: the audience of a token that asked for none. */
   readonly issuer: string
   readonly operator: Operator
+  /** Epoch milliseconds by the servers' clock. */
+  now(): number
   /** Lets time pass: the stand-ins' clock is moved, real servers are waited for. Cases keep it under three seconds. */
   elapse(ms: number): Promise<void>
 }

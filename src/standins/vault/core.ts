@@ -181,6 +181,10 @@ function authorized(
 ): StandinReply {
   const token = tokenOf(request)
   if (token === undefined) return errors(403, 'permission denied')
+  const corrupt = token.startsWith('hvb.') ? corruptAt(token.slice('hvb.'.length)) : undefined
+  if (corrupt !== undefined) {
+    return errors(500, `error performing token check: illegal base64 data at input byte ${corrupt}`)
+  }
   const policies = state.tokens.policiesOf(token)
   if (policies === undefined) return wrapped(403, 'permission denied', 'invalid token')
   const mount = [...state.transit.keys()].find((name) => path.startsWith(`${name}/`))
@@ -208,6 +212,13 @@ function authorized(
     keys.set(name, key)
     return key
   })
+}
+
+/** A batch token is opened, not looked up: one that is not base64url is an internal error, not an unknown token. */
+function corruptAt(content: string): number | undefined {
+  const alien = content.search(/[^\w-]/)
+  if (alien >= 0) return alien
+  return content.length % 4 === 1 ? content.length - 1 : undefined
 }
 
 function tokenOf({ headers }: StandinRequest): string | undefined {
