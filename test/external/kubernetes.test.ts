@@ -370,6 +370,19 @@ describe.each(calls)('%s, refused or garbled', (_name, call) => {
     expectNoTraceOf(['canary-text', 'caller-token', 'own-token'], error)
   })
 
+  it.each([200, 201, 202, 203])(
+    'is "garbage" under status %i unless that is the status of this call',
+    async (status) => {
+      await using peer = await startPeer((reply, { method }) => {
+        json(reply, status, method === 'POST' ? REVIEW : SECRET)
+      })
+      const expected = call === calls[0]?.[1] ? 201 : 200
+      const outcome = await call(kubernetesAt(peer)).catch((error: UpstreamError) => error.kind)
+      if (status === expected) expect(outcome).toBeTypeOf('object')
+      else expect(outcome).toBe('garbage')
+    },
+  )
+
   it('is "too-large" for an answer beyond the bound', async () => {
     await using peer = await startPeer((reply) => reply.writeHead(200).end('x'.repeat(300_000)))
     expect(await kindOf(call(kubernetesAt(peer)))).toBe('too-large')

@@ -70,7 +70,7 @@ describe('a call', () => {
 
   it('passes over an informational answer', async () => {
     await using peer = await startPeer((reply) => {
-      reply.writeEarlyHints({ link: '</x>' })
+      reply.writeEarlyHints({ link: '</x>', 'content-encoding': 'gzip' })
       reply.end('final')
     })
     const answer = await sending(peer.url).send(GET, never)
@@ -427,12 +427,15 @@ describe('connections', () => {
     const { send, close } = sending(peer.url)
     const call = send(GET, never)
     await peer.request(0)
-    const closed = close()
+    const ended: string[] = []
+    const closed = close().then(() => ended.push('closed'))
     expect(await codeOf(send(GET, never))).toBe('aborted')
     release()
-    expect((await call).body.toString()).toBe('done')
+    ended.push((await call).body.toString())
     await closed
+    expect(ended).toEqual(['done', 'closed'])
     expect(peer.seen).toHaveLength(1)
+    await close()
   })
 })
 
@@ -513,6 +516,16 @@ describe('TLS', () => {
     await closed
     expect((await send(GET, never)).body.toString()).toBe('quick')
     expect(peer.connections.made).toBe(2)
+  })
+
+  it('opens nothing for a CA that is renewed after the close', async () => {
+    await using peer = await startPeer((reply) => reply.end(), tls)
+    let ca = authority.ca
+    const { send, close } = sending(peer.url, { ca: () => ca })
+    await close()
+    ca = stranger.ca
+    expect(await codeOf(send(GET, never))).toBe('aborted')
+    expect(peer.connections.made).toBe(0)
   })
 
   it('trusts a CA no longer once it was taken away', async () => {
