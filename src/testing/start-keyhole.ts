@@ -65,9 +65,16 @@ export interface KeyholeOnStandins extends Keyhole {
   tokenOf(workload: Workload): string
 }
 
-/** Boots stand-ins with the sample in them, and keyhole on top. */
-export async function startKeyhole(options: StartOptions = {}): Promise<KeyholeOnStandins> {
-  const { clock = systemClock } = options
+/** Kubernetes and Vault with the sample in them, and keyhole's own credentials there. */
+export interface Standins extends AsyncDisposable {
+  readonly kubernetes: KubernetesStandin
+  readonly vault: VaultStandin
+  readonly upstreams: Upstreams
+  /** A token as the kubelet would mount it for one of the sample's workloads. */
+  tokenOf(workload: Workload): string
+}
+
+export async function startStandins(clock: Clock = systemClock): Promise<Standins> {
   const kubernetes = await startKubernetesStandin({ clock })
   const vault = await startVaultStandin({
     clock,
@@ -78,31 +85,38 @@ export async function startKeyhole(options: StartOptions = {}): Promise<KeyholeO
   const issue = (audience: string) =>
     kubernetes.issueToken({ ...KEYHOLE, audiences: [audience], pod: { name: 'keyhole-0' } })
   await publish(credentials, { kubernetes: issue(kubernetes.issuer), vault: issue('vault') })
-  const keyhole = await startKeyholeOn(
-    {
+  return {
+    kubernetes,
+    vault,
+    upstreams: {
       kubernetes: { url: kubernetes.url, tokenFile: join(credentials, 'kubernetes') },
       vault: { url: vault.url, tokenFile: join(credentials, 'vault') },
     },
-    options,
-  )
-
-  async function stop(): Promise<void> {
-    await keyhole.stop()
-    await vault.stop()
-    await kubernetes.stop()
-    await rm(credentials, { recursive: true, force: true })
-  }
-  return {
-    ...keyhole,
-    kubernetes,
-    vault,
     tokenOf(workload) {
       const { pod, ...account } = WORKLOADS[workload]
       return kubernetes.issueToken({ ...account, audiences: ['keyhole'], pod: { name: pod } })
     },
-    stop,
-    [Symbol.asyncDispose]: stop,
+    async [Symbol.asyncDispose]() {
+      await vault.stop()
+      await kubernetes.stop()
+      await rm(credentials, { recursive: true, force: true })
+    },
   }
+}
+
+/** Boots stand-ins with the sample in them, and keyhole on top. */
+export async function startKeyhole(options: StartOptions = {}): Promise<KeyholeOnStandins> {
+  const standins = await startStandins(options.clock)
+  const keyhole = await startKeyholeOn(standins.upstreams, options).catch(async (error: unknown) => {
+    await standins[Symbol.asyncDispose]()
+    throw error
+  })
+  async function stop(): Promise<void> {
+    await keyhole.stop()
+    await standins[Symbol.asyncDispose]()
+  }
+  const { kubernetes, vault, tokenOf } = standins
+  return { ...keyhole, kubernetes, vault, tokenOf, stop, [Symbol.asyncDispose]: stop }
 }
 
 /** Boots keyhole on servers that run already. */
