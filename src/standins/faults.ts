@@ -112,6 +112,11 @@ export function lost(): Fault {
   }
 }
 
+/** Headers and half the body, then nothing; the connection stays open until the client leaves. */
+export function stall(): Fault {
+  return change((reply) => ({ ...reply, wire: 'stall' }))
+}
+
 /** Bytes that are not HTTP. */
 export function garbage(bytes = Buffer.from('\u0000\u0007 SSH-2.0-not-http\r\n\r\n')): Fault {
   return async () => ({ status: 0, wire: 'raw', body: bytes })

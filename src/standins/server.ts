@@ -7,7 +7,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Clock } from '../clock.ts'
-import type { Fault, Faults } from './faults.ts'
+import type { Faults } from './faults.ts'
 import { createFaults } from './faults.ts'
 import type { RequestLog } from './request-log.ts'
 import { createRequestLog } from './request-log.ts'
@@ -55,9 +55,9 @@ export interface StandinReply {
   readonly body?: string | Buffer | Iterable<Buffer>
   /**
    * What happens on the wire instead of a whole answer. `before`: closed without a byte. `reset`: closed with RST. `mid-body`:
-   * the headers promise the whole body, half of it arrives. `raw`: `body` is written to the socket as it is, then closed.
+   * the headers promise the whole body, half of it arrives. `stall`: the same, but the connection stays open. `raw`: `body` is written to the socket as it is, then closed.
    */
-  readonly wire?: 'before' | 'reset' | 'mid-body' | 'raw'
+  readonly wire?: 'before' | 'reset' | 'mid-body' | 'stall' | 'raw'
 }
 
 export type Handler = (request: StandinRequest) => Promise<StandinReply> | StandinReply
@@ -68,8 +68,6 @@ export interface ServeOptions {
   readonly tls?: Tls | undefined
   /** Default 0: any free port. */
   readonly port?: number | undefined
-  /** Faults that act from the start on every request. */
-  readonly always?: readonly Fault[]
 }
 
 export async function serve(options: ServeOptions): Promise<Standin> {
@@ -81,13 +79,15 @@ export async function serve(options: ServeOptions): Promise<Standin> {
   server.on('request', (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answer(incoming, outgoing).catch(() => outgoing.destroy())
   })
+  // The real servers keep an idle connection for minutes and announce no limit; Node would close it after five seconds.
+  server.keepAliveTimeout = 0
   await listen(options.port ?? 0)
   const port = (server.address() as AddressInfo).port
 
   async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const request = await read(incoming, outgoing)
     const entry = requests.record(request)
-    const reply = await faults.around(request, async () => options.handler(request))
+    const reply = await faults.around(request, async () => options.handler(request)).catch(defect)
     entry.answered(reply.status)
     if (!outgoing.destroyed) await write(request, reply, outgoing)
   }
@@ -122,6 +122,11 @@ export async function serve(options: ServeOptions): Promise<Standin> {
   }
 }
 
+/** A defect of the stand-in must not look like a fault somebody injected. */
+function defect(thrown: unknown): StandinReply {
+  return { status: 500, headers: { 'content-type': 'text/plain' }, body: `the stand-in is broken: ${String(thrown)}` }
+}
+
 async function read(incoming: IncomingMessage, outgoing: ServerResponse): Promise<StandinRequest> {
   const gone = new AbortController()
   outgoing.once('close', () => gone.abort())
@@ -149,6 +154,7 @@ async function write(request: StandinRequest, reply: StandinReply, outgoing: Ser
   if (isPieces(reply.body)) return stream(reply.body, outgoing)
   const body = wholeBody(reply.body)
   if (!outgoing.hasHeader('content-length') && reply.status !== 204) outgoing.setHeader('content-length', body.length)
+  if (reply.wire === 'stall') return void outgoing.write(body.subarray(0, body.length >> 1))
   if (reply.wire === 'mid-body') {
     outgoing.write(body.subarray(0, body.length >> 1), () => socket?.destroy())
     return

@@ -7,14 +7,18 @@ import { posix } from 'node:path'
 import type { Clock } from '../../clock.ts'
 import type { Random, StandinReply, StandinRequest } from '../server.ts'
 import type { PolicyRule, VaultRole } from '../vault.ts'
-import { errors, json, wrapped } from './answers.ts'
+import { errors, wrapped } from './answers.ts'
+import type { Fields } from './body.ts'
+import { parseBody } from './body.ts'
 import type { Keyring } from './keyring.ts'
+import { createKeyring } from './keyring.ts'
 import { login } from './login.ts'
 import type { Capability } from './policies.ts'
 import { allows } from './policies.ts'
 import type { ReviewToken } from './review.ts'
+import { systemStatus } from './system.ts'
 import type { Tokens } from './tokens.ts'
-import { decrypt, encrypt, newKeyring } from './transit.ts'
+import { decrypt, encrypt } from './transit.ts'
 
 export interface VaultState {
   readonly clock: Clock
@@ -29,14 +33,10 @@ export interface VaultState {
   readonly review: ReviewToken
 }
 
-const MAX_BODY_BYTES = 32 * 1024 * 1024
-const MAX_STRING_CHARACTERS = 1024 * 1024
-const MAX_ARRAY_ELEMENTS = 10_000
-
 export async function handle(request: StandinRequest, state: VaultState): Promise<StandinReply> {
   const route = routeOf(request.path)
   if (typeof route !== 'string') return route
-  const body = parse(request.body)
+  const body = parseBody(request.body)
   if ('refused' in body) return body.refused
   const status = systemStatus(route, request.method, state)
   if (status !== undefined) return status
@@ -70,89 +70,6 @@ function routeOf(path: string): string | StandinReply {
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>
-
-/**
- * `refused` is said at once, by Vault's guard against JSON bombs, which reads only what looks like an object or array;
- * `unusable` only after the seal was looked at.
- */
-function parse(
-  bytes: Buffer,
-): { readonly fields: Fields } | { readonly refused: StandinReply } | { readonly unusable: string } {
-  if (bytes.length > MAX_BODY_BYTES) return { refused: errors(413, 'http: request body too large') }
-  const text = bytes.toString().trim()
-  if (text === '' || text === 'null') return { fields: {} }
-  const guarded = text.startsWith('{') || text.startsWith('[')
-  try {
-    const value: unknown = JSON.parse(text, (_key, member: unknown) => bounded(member))
-    const type = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value
-    if (type === 'object') return { fields: value as Fields }
-    return { unusable: `json: cannot unmarshal ${type} into Go value of type map[string]interface {}` }
-  } catch (thrown) {
-    if (!guarded) return { unusable: `invalid character '${text.charAt(0)}' looking for beginning of value` }
-    const flaw =
-      thrown instanceof RangeError
-        ? thrown.message
-        : `malformed JSON, unclosed ${inString(text) ? 'string' : 'containers'}`
-    return { refused: errors(500, flaw) }
-  }
-}
-
-function bounded(member: unknown): unknown {
-  if (typeof member === 'string' && member.length > MAX_STRING_CHARACTERS) {
-    throw new RangeError('JSON string value exceeds allowed length')
-  }
-  if (Array.isArray(member) && member.length > MAX_ARRAY_ELEMENTS) {
-    throw new RangeError('JSON array exceeds allowed element count')
-  }
-  return member
-}
-
-function inString(text: string): boolean {
-  return text.replaceAll(/\\./g, '').split('"').length % 2 === 0
-}
-
-/** The three that answer without a token, and sealed. */
-function systemStatus(path: string, method: string, state: VaultState): StandinReply | undefined {
-  const { sealed, clock } = state
-  const cluster = sealed
-    ? {}
-    : { cluster_name: 'vault-cluster-standin', cluster_id: '00000000-0000-4000-8000-000000000000' }
-  if (path === 'sys/health') {
-    if (method !== 'GET' && method !== 'HEAD') return errors(405)
-    return json(sealed ? 503 : 200, {
-      initialized: true,
-      sealed,
-      standby: sealed,
-      performance_standby: false,
-      replication_performance_mode: sealed ? 'unknown' : 'disabled',
-      replication_dr_mode: sealed ? 'unknown' : 'disabled',
-      server_time_utc: Math.floor(clock.now() / 1000),
-      version: '1.21.0',
-      enterprise: false,
-      ...cluster,
-      echo_duration_ms: 0,
-      clock_skew_ms: 0,
-      replication_primary_canary_age_ms: 0,
-    })
-  }
-  if (path !== 'sys/seal-status') return undefined
-  return json(200, {
-    type: 'shamir',
-    initialized: true,
-    sealed,
-    t: 1,
-    n: 1,
-    progress: 0,
-    nonce: '',
-    version: '1.21.0',
-    migration: false,
-    ...cluster,
-    recovery_seal: false,
-    storage_type: 'inmem',
-  })
-}
-
 type Operation = Exclude<Capability, 'sudo' | 'deny' | 'create'>
 
 function operationOf({ method, query, headers }: StandinRequest): Operation | StandinReply {
@@ -176,7 +93,7 @@ function authorized(
   request: StandinRequest,
   path: string,
   operation: Operation,
-  fields: Readonly<Record<string, unknown>>,
+  fields: Fields,
   state: VaultState,
 ): StandinReply {
   const token = tokenOf(request)
@@ -208,7 +125,7 @@ function authorized(
   if (operation !== 'update') return wrapped(405, 'unsupported operation')
   if (verb === 'decrypt') return decrypt(fields, keys.get(name))
   return encrypt(fields, (derived) => {
-    const key = keys.get(name) ?? newKeyring(derived, state.random)
+    const key = keys.get(name) ?? createKeyring(derived, state.random)
     keys.set(name, key)
     return key
   })

@@ -1,9 +1,9 @@
 /** POST <mount>/encrypt/:key and <mount>/decrypt/:key, single and batch. */
-import type { Random, StandinReply } from '../server.ts'
+import type { StandinReply } from '../server.ts'
 import { envelope, errors, unrecognized, wrapped } from './answers.ts'
 import { decodeLikeGo } from './base64.ts'
 import type { Keyring } from './keyring.ts'
-import { createKeyring, TransitError } from './keyring.ts'
+import { TransitError } from './keyring.ts'
 
 type Body = Readonly<Record<string, unknown>>
 
@@ -50,10 +50,6 @@ export function encrypt(body: Body, find: (contextGiven: boolean) => Keyring): S
       }),
     )
   })
-}
-
-export function newKeyring(derived: boolean, random: Random): Keyring {
-  return createKeyring(derived, random)
 }
 
 function operate(

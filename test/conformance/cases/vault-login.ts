@@ -57,7 +57,7 @@ function login(
   title: string,
   expected: Expected,
   ask: (arranged: Arranged) => RawRequest | Promise<RawRequest>,
-  change: Partial<VaultRole> = {},
+  change: (role: VaultRole) => VaultRole = (role) => role,
 ): Case {
   return {
     title,
@@ -68,16 +68,16 @@ function login(
       const { uid } = await kubernetes.createServiceAccount({ namespace: unique, name: 'api' })
       const role = `role-${unique}`
       await vault.putPolicy(role, [{ path: 'transit/decrypt/none', capabilities: ['update'] }])
-      await vault.putRole({
+      const usual = {
         name: role,
         audience: 'vault',
         serviceAccountNames: ['api'],
         serviceAccountNamespaces: [unique],
         policies: [role],
         tokenTtlSeconds: 10,
-        tokenType: 'batch',
-        ...change,
-      })
+        tokenType: 'batch' as const,
+      }
+      await vault.putRole(change(usual))
       const jwt = await kubernetes.issueToken({ namespace: unique, serviceAccount: 'api', audiences: ['vault'] })
       const request = await ask({ world, unique, role, jwt })
       return { ...request, fill: { namespace: unique, uid, role } }
@@ -115,7 +115,7 @@ export const vaultLoginCases: readonly Case[] = [
     'a role may give service tokens',
     loggedIn({ client_token: /^hvs\.[\w-]+$/, accessor: /^\w+$/, renewable: true, token_type: 'service' }),
     ({ role, jwt }) => post(PATH, undefined, { role, jwt }),
-    { tokenType: 'service' },
+    (role) => ({ ...role, tokenType: 'service' }),
   ),
   login(
     'a role without an audience takes a token of any',
@@ -124,16 +124,13 @@ export const vaultLoginCases: readonly Case[] = [
       const order = { namespace: unique, serviceAccount: 'api', audiences: ['keyhole'] }
       return post(PATH, undefined, { role, jwt: await world.operator.kubernetes.issueToken(order) })
     },
-    // exactOptionalPropertyTypes: the role is put again without its audience.
-    { audience: undefined } as unknown as Partial<VaultRole>,
+    ({ audience: _, ...role }) => role,
   ),
   login(
     'a name of a ServiceAccount may be a pattern',
     loggedIn(),
     ({ role, jwt }) => post(PATH, undefined, { role, jwt }),
-    {
-      serviceAccountNames: ['a*'],
-    },
+    (role) => ({ ...role, serviceAccountNames: ['a*'] }),
   ),
   login(
     'an unknown field of a login is a warning',
@@ -174,13 +171,13 @@ export const vaultLoginCases: readonly Case[] = [
     'another ServiceAccount is told so',
     errors(403, 'service account name not authorized'),
     ({ role, jwt }) => post(PATH, undefined, { role, jwt }),
-    { serviceAccountNames: ['other'] },
+    (role) => ({ ...role, serviceAccountNames: ['other'] }),
   ),
   login(
     'another namespace is told so',
     errors(403, 'namespace not authorized'),
     ({ role, jwt }) => post(PATH, undefined, { role, jwt }),
-    { serviceAccountNamespaces: ['other'] },
+    (role) => ({ ...role, serviceAccountNamespaces: ['other'] }),
   ),
   login(
     'a token of a ServiceAccount that was deleted is denied',
