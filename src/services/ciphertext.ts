@@ -57,7 +57,9 @@ export function ciphertextReader(secrets: Secrets): CiphertextReader {
       if (stored === undefined) throw new KeyholeError('SECRET_MISSING', { why: 'no-such-secret' })
       const { present, missing } = dataKeysOf(grant, stored)
       const parts = present.map(([dataKey, value]) => sealedPart(dataKey, value))
-      return { grant, parts, missing, etag: etagOf(stored.uid, grant, parts) } as Partial<Sealed<'read'>> as Sealed<'read'>
+      return { grant, parts, missing, etag: etagOf(stored.uid, grant, parts) } as Partial<
+        Sealed<'read'>
+      > as Sealed<'read'>
     },
   }
 }
@@ -79,7 +81,12 @@ function dataKeysOf(grant: Grant<'read'>, { data }: StoredSecret): { present: En
     const value = data.get(dataKey)
     return value === undefined ? [] : [[dataKey, value]]
   })
-  if (present.length > MAX_PARTS) throw new KeyholeError('CONTENT_INVALID', { why: 'too-many-files' })
+  if (present.length > MAX_PARTS) {
+    throw new KeyholeError('CONTENT_INVALID', {
+      why: 'too-many-files',
+      detail: `The Secret holds more than ${MAX_PARTS} files that you may read. Ask for some of them by ?key=NAME.`,
+    })
+  }
   return { present, missing }
 }
 
@@ -101,17 +108,9 @@ export function effectiveKeys(grant: Grant<'read'>): readonly string[] | undefin
   return grant.keys === 'all' ? undefined : [...grant.keys].sort()
 }
 
-/** Every list goes in with its length and every field with its own, so that no two replies share a tag. */
+/** JSON tells any two such lists apart, so that no two replies share a tag. */
 function etagOf(uid: string, grant: Grant<'read'>, parts: readonly SealedPart[]): string {
-  const hash = createHash('sha256')
-  const effective = effectiveKeys(grant)
-  for (const list of [
-    [uid, grant.format, grant.raw ? 'raw' : 'json', grant.selection === undefined ? 'whole' : 'selected'],
-    parts.flatMap((part) => [part.dataKey, part.ciphertext]),
-    effective === undefined ? ['all'] : ['these', ...effective],
-  ]) {
-    hash.update(`${list.length};`)
-    for (const field of list) hash.update(`${Buffer.byteLength(field)}:${field},`)
-  }
-  return `"${hash.digest('base64url')}"`
+  const ciphertexts = parts.map(({ dataKey, ciphertext }) => [dataKey, ciphertext])
+  const reply = [uid, grant.format, grant.raw, effectiveKeys(grant) ?? 'all', grant.selection ?? 'whole', ciphertexts]
+  return `"${createHash('sha256').update(JSON.stringify(reply)).digest('base64url')}"`
 }
