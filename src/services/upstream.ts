@@ -1,5 +1,6 @@
 /** How a failed upstream call refuses. The one table from UpstreamKind to code, for each upstream. */
-import { KeyholeError, UpstreamError, type UpstreamKind } from '../errors.ts'
+import type { UpstreamKind } from '../errors.ts'
+import { KeyholeError, UpstreamError } from '../errors.ts'
 
 /** For calls that are not about one Secret: TokenReview. Whatever is wrong there is keyhole's own trouble. */
 export function kubernetesRefusal(thrown: unknown): unknown {
@@ -47,6 +48,8 @@ const VAULT_CODES: Partial<Record<UpstreamKind, 'VAULT_SEALED' | 'CIPHERTEXT_REJ
   'mount-missing': 'KEY_UNUSABLE',
   'key-missing': 'KEY_UNUSABLE',
   'context-missing': 'KEY_UNUSABLE',
+  // A 400 for a reason not known here says the same again, and must not look like an outage either.
+  'bad-request': 'KEY_UNUSABLE',
   'too-old': 'CIPHERTEXT_REJECTED',
   'not-authentic': 'CIPHERTEXT_REJECTED',
   'no-prefix': 'CIPHERTEXT_REJECTED',
@@ -59,7 +62,8 @@ const VAULT_FIXES: Partial<Record<UpstreamKind, string>> = {
   'mount-missing': 'enable the transit engine at the mount that the TransitKey names, or mend spec.mount',
   'key-missing': 'create the Transit key in Vault with derived=true, or mend the name of the TransitKey',
   'context-missing': 'the Transit key is derived: set binding: place on the TransitKey',
-  'too-old': 'the ciphertext is older than the key\'s min_decryption_version: encrypt the Secret again',
+  'bad-request': "see Vault's audit log: the key's type cannot decrypt, or the auth method is not set up",
+  'too-old': "the ciphertext is older than the key's min_decryption_version: encrypt the Secret again",
 }
 
 function fixFor(fixes: Partial<Record<UpstreamKind, string>>, kind: UpstreamKind): { fix?: string } {
