@@ -45,7 +45,8 @@ export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessio
       const askedAt = clock.now()
       const { token, leaseSeconds } = await logins.login(role, shared)
       const lifeMs = Math.min(leaseSeconds * 1000, maxUseMs)
-      const session = { token, renewAt: askedAt + lifeMs / 2, endsAt: askedAt + lifeMs - marginMs }
+      const usableMs = lifeMs - marginMs
+      const session = { token, renewAt: askedAt + usableMs / 2, endsAt: askedAt + usableMs }
       sessions.set(role, session)
       return session
     })
