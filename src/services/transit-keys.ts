@@ -6,8 +6,10 @@
  * Vault looks at the version first, so once old versions are retired the question must name one in use: it is found
  * by doubling and halving.
  */
-import { type Clock, every } from '../clock.ts'
-import { KeyholeError, UpstreamError, type UpstreamKind } from '../errors.ts'
+import type { Clock } from '../clock.ts'
+import { every } from '../clock.ts'
+import type { UpstreamKind } from '../errors.ts'
+import { KeyholeError, UpstreamError } from '../errors.ts'
 import type { TransitKey } from '../policy/schema.ts'
 import { joined } from './joined.ts'
 import { vaultRefusal } from './upstream.ts'
@@ -18,7 +20,10 @@ export interface TransitKeys {
    * @throws KeyholeError KEY_UNUSABLE, or VAULT_* while the question cannot be asked.
    */
   proven(key: TransitKey, signal: AbortSignal): Promise<void>
-  /** Asks again about every key; failures become conditions. Called at start, on a policy change, and hourly. */
+  /**
+   * Asks again about every key, and forgets the others. What Vault cannot be asked stays as it was known. Called at
+   * start, on a policy change, and hourly.
+   */
   recheck(keys: Iterable<TransitKey>, signal: AbortSignal): Promise<void>
   /** What is known of each key that was asked about, by the TransitKey's name. */
   conditions(): ReadonlyMap<string, KeyCondition>
@@ -44,6 +49,9 @@ interface Known {
   readonly askAgainAt: number
 }
 
+/** Beyond what a key can reach: who says that even this is too old is not talking about versions. */
+const MAX_VERSION = 2 ** 29
+
 export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKeysOptions): TransitKeys {
   const known = new Map<string, Known & { readonly key: TransitKey }>()
   const questions = joined<string, Known>()
@@ -65,7 +73,7 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKey
   async function probe(key: TransitKey, signal: AbortSignal): Promise<UpstreamKind | undefined> {
     let tooOld = 0
     let tooNew = Number.POSITIVE_INFINITY
-    for (let version = 1; tooNew - tooOld > 1; ) {
+    for (let version = 1; tooNew - tooOld > 1 && version <= MAX_VERSION; ) {
       const kind = await ask(key, `vault:v${version}:AAAA`, signal)
       if (kind === 'too-old') tooOld = version
       else if (kind === 'too-new') tooNew = version
