@@ -90,7 +90,8 @@ export interface Sender {
 /** @throws TypeError for an origin that is not one, or an empty CA: never a fall-back to the system's. */
 export function openSend(options: SendOptions): Sender {
   const origin = originOf(options)
-  let ca = trusted(options)
+  let ca = options.ca?.()
+  if (ca === '') throw new TypeError('the CA is empty')
   let pool = openPool(origin, ca, options)
   let closed = false
   const retiring = new Set<Promise<void>>()
@@ -104,7 +105,9 @@ export function openSend(options: SendOptions): Sender {
     async send(request, signal) {
       if (!PATH.test(request.path) || request.path.length > MAX_PATH) throw new SendError('path')
       if (closed) throw new SendError('aborted')
-      const now = trusted(options)
+      const now = options.ca?.()
+      // Node takes an empty string for no choice, and trusts every public CA.
+      if (now === '') throw new SendError('tls')
       if (now !== ca) {
         retire(pool)
         pool = openPool(origin, now, options)
@@ -127,21 +130,14 @@ export function openSend(options: SendOptions): Sender {
 const PATH = /^(?:\/(?!\.)[A-Za-z0-9._-]+)+(?:\?[A-Za-z0-9._=&-]+)?$/
 const MAX_PATH = 2048
 
+const ORIGIN = /^https?:\/\/[^/@?#\\\s]+\/?$/i
+
 function originOf({ origin, ca }: SendOptions): string {
-  const url = new URL(origin)
-  const bare = url.origin === origin.replace(/\/$/, '').toLowerCase() || `${url.protocol}//${url.host}` === origin
-  if (!(url.protocol === 'https:' || url.protocol === 'http:') || !bare) {
-    throw new TypeError('an origin is http:// or https://, a host and perhaps a port')
-  }
+  // Not new URL(), whose error holds what it was given, credentials included.
+  const url = ORIGIN.test(origin) ? URL.parse(origin) : null
+  if (url === null) throw new TypeError('an origin is http:// or https://, a host and perhaps a port')
   if (url.protocol === 'http:' && ca !== undefined) throw new TypeError('a CA was given for an origin without TLS')
   return url.origin
-}
-
-function trusted({ ca }: SendOptions): string | undefined {
-  const pem = ca?.()
-  // Node takes an empty string for no choice, and trusts every public CA.
-  if (pem === '') throw new TypeError('the CA is empty')
-  return pem
 }
 
 /** Shorter than the idle time of the API server and of Vault, so that we close first and no call meets a dead connection. */

@@ -431,7 +431,7 @@ describe.each(calls)('%s, refused or garbled', (_name, call) => {
     expect(peer.seen).toHaveLength(2)
   })
 
-  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', async () => {
+  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', { timeout: 60_000 }, async () => {
     await using peer = await startPeer((reply, { method }) => {
       json(reply, method === 'POST' ? 201 : 200, method === 'POST' ? REVIEW : SECRET)
     })
@@ -445,7 +445,9 @@ describe.each(calls)('%s, refused or garbled', (_name, call) => {
     expect(peer.connections.made).toBeLessThanOrEqual(4)
   })
 
-  it('keeps its connections over refusals: 200 calls of which half answer 401 and 403', async () => {
+  it('keeps its connections over refusals: 200 calls of which half answer 401 and 403', {
+    timeout: 60_000,
+  }, async () => {
     await using peer = await startPeer((reply) => json(reply, peer.seen.length % 2 === 0 ? 401 : 403, {}))
     const kubernetes = kubernetesAt(peer)
     for (let at = 0; at < 200; at += 1) await call(kubernetes).catch(() => {})

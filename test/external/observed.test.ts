@@ -3,7 +3,7 @@ import type { ObservedCall } from '../../src/external/observed.ts'
 import { observed } from '../../src/external/observed.ts'
 import type { Answer, Outbound } from '../../src/external/send.ts'
 import { SendError } from '../../src/external/send.ts'
-import { manualClock } from './manual-clock.ts'
+import { virtualClock } from '../virtual-clock.ts'
 import { thrownBy } from './traces.ts'
 
 const request: Outbound = { method: 'GET', path: '/canary-path', headers: { authorization: 'Bearer canary-token' } }
@@ -11,12 +11,12 @@ const answer: Answer = { status: 503, headers: {}, body: Buffer.alloc(0) }
 const never = new AbortController().signal
 
 function watching(act: () => Promise<Answer>) {
-  const clock = manualClock()
+  const clock = virtualClock()
   const calls: ObservedCall[] = []
   const send = observed(
-    () => {
-      clock.advance(7)
-      return act()
+    async () => {
+      await clock.advance(7)
+      return await act()
     },
     { upstream: 'vault', clock, observe: (call) => calls.push(call) },
   )

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parseCa, parseToken, renewedFile, UnreadableFile } from '../../src/external/renewed-file.ts'
 import { createAuthority } from '../certificates.ts'
-import { manualClock } from './manual-clock.ts'
+import { virtualClock } from '../virtual-clock.ts'
 import { expectNoTraceOf } from './traces.ts'
 
 let directory = ''
@@ -36,21 +36,21 @@ function thrownBy(act: () => unknown): unknown {
 }
 
 describe('renewedFile', () => {
-  it('reads what the kubelet renewed, once the last read is five seconds old', () => {
+  it('reads what the kubelet renewed, once the last read is five seconds old', async () => {
     project(1, 'first')
-    const clock = manualClock()
+    const clock = virtualClock()
     const file = renewedFile({ path, clock, parse: (text) => text })
     project(2, 'second')
     expect(file.current()).toBe('first')
-    clock.advance(4_999)
+    await clock.advance(4_999)
     expect(file.current()).toBe('first')
-    clock.advance(1)
+    await clock.advance(1)
     expect(file.current()).toBe('second')
   })
 
   it('reads again at once when told to', () => {
     project(1, 'first')
-    const file = renewedFile({ path, clock: manualClock(), parse: (text) => text })
+    const file = renewedFile({ path, clock: virtualClock(), parse: (text) => text })
     project(2, 'second')
     expect(file.again()).toBe('second')
     expect(file.current()).toBe('second')
@@ -58,7 +58,7 @@ describe('renewedFile', () => {
 
   it('gives the same value while the content is the same', () => {
     project(1, 'first')
-    const file = renewedFile({ path, clock: manualClock(), parse: (text) => ({ text }) })
+    const file = renewedFile({ path, clock: virtualClock(), parse: (text) => ({ text }) })
     const before = file.current()
     project(2, 'first')
     expect(file.again()).toBe(before)
@@ -70,17 +70,17 @@ describe('renewedFile', () => {
     ['is empty', () => writeFileSync(path, '')],
     ['is too large', () => writeFileSync(path, 'x'.repeat(1024 * 1024))],
     ['cannot be parsed', () => writeFileSync(path, 'two words')],
-  ])('keeps the last good content while the file %s, and takes the next good one', (_what, spoil) => {
+  ])('keeps the last good content while the file %s, and takes the next good one', async (_what, spoil) => {
     writeFileSync(path, 'good')
-    const clock = manualClock()
+    const clock = virtualClock()
     const file = renewedFile({ path, clock, parse: parseToken })
     spoil()
-    clock.advance(5_000)
+    await clock.advance(5_000)
     expect(file.current().reveal()).toBe('good')
     rmSync(path, { recursive: true, force: true })
     writeFileSync(path, 'better')
     expect(file.current().reveal()).toBe('good')
-    clock.advance(5_000)
+    await clock.advance(5_000)
     expect(file.current().reveal()).toBe('better')
   })
 
@@ -93,7 +93,7 @@ describe('renewedFile', () => {
     ['holds bytes', /holds no token/, () => writeFileSync(path, Buffer.from([0xff, 0x00]))],
   ])('does not begin with a file that %s: it says which and why, and quotes nothing of it', (_what, why, make) => {
     make()
-    const error = thrownBy(() => renewedFile({ path, clock: manualClock(), parse: parseToken }))
+    const error = thrownBy(() => renewedFile({ path, clock: virtualClock(), parse: parseToken }))
     expect(error).toBeInstanceOf(UnreadableFile)
     expect((error as Error).message).toMatch(why)
     expect((error as Error).message).toContain(path)
@@ -107,7 +107,7 @@ describe('renewedFile', () => {
       if (broken) throw 'not even an error'
       return text
     }
-    const file = renewedFile({ path, clock: manualClock(), parse })
+    const file = renewedFile({ path, clock: virtualClock(), parse })
     broken = true
     writeFileSync(path, 'next')
     expect(file.again()).toBe('good')

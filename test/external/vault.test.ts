@@ -453,7 +453,7 @@ describe.each(calls)('%s', (_name, call) => {
     expect(peer.seen[0]?.headers['x-vault-namespace']).toBe('team/one')
   })
 
-  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', async () => {
+  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', { timeout: 60_000 }, async () => {
     await using peer = await startPeer((reply, seen) =>
       (seen.path.includes('login') ? granting : decrypting)(reply, seen),
     )
@@ -467,7 +467,7 @@ describe.each(calls)('%s', (_name, call) => {
     expect(peer.connections.made).toBeLessThanOrEqual(4)
   })
 
-  it('keeps its connections over refusals', async () => {
+  it('keeps its connections over refusals', { timeout: 60_000 }, async () => {
     await using peer = await startPeer((reply) => json(reply, peer.seen.length % 2 === 0 ? 403 : 503, { errors: [] }))
     const vault = vaultAt(peer)
     for (let at = 0; at < 200; at += 1) await call(vault).catch(() => {})
@@ -514,7 +514,7 @@ describe('a name', () => {
   })
 })
 
-it('prints nothing for DEBUG=*, through either SDK', async () => {
+it('prints nothing for DEBUG=*, through either SDK', { timeout: 60_000 }, async () => {
   await using peer = await startPeer((reply, seen) => {
     const { path } = seen
     if (path.includes('tokenreviews')) {
