@@ -2,6 +2,8 @@
  * The HTTP face of keyhole: two routes, and around them everything that a hostile or clumsy client can send. Whatever
  * Fastify and Node would answer by themselves is replaced: their texts echo URLs, quote validators, or print errors.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { METHODS } from 'node:http'
 import type { SecureVersion } from 'node:tls'
 import helmet from '@fastify/helmet'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -11,18 +13,13 @@ import type { Code } from './contract.ts'
 import { KeyholeError } from './errors.ts'
 import { admission } from './http/admission.ts'
 import { peerOf } from './http/attempt.ts'
+import { requireAuditMode } from './http/audit-mode.ts'
+import { connections } from './http/connections.ts'
 import { clientErrorOf, frameworkRefusal } from './http/framework-errors.ts'
 import { rawProblem, sendProblem } from './http/problem.ts'
 import type { Door, Reading } from './routes/secrets.ts'
 import { secretsRoutes } from './routes/secrets.ts'
 import type { Turnstile } from './services/turnstile.ts'
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** How the route is audited; a route that does not say stops the start. `none`: it refuses before anybody is asked. */
-    audit?: 'read' | 'list' | 'none'
-  }
-}
 
 export interface Services {
   readonly door: Door
@@ -31,8 +28,8 @@ export interface Services {
   readonly turnstile: Turnstile
   readonly clock: Clock
   /** Counts a refusal that no audit record tells of. */
-  readonly refusedUnauthenticated: (code: Code, peer: string) => void
-  /** Told of every refusal, for the log and the metrics. */
+  readonly refusedUnauthenticated: (code: Code | 'ABANDONED', peer: string) => void
+  /** Told of every refusal that somebody is there to read, for the log and the metrics. */
   readonly refused: (error: KeyholeError, requestId: string) => void
   /** Told of every reply that is over, for the metrics. */
   readonly replied: (route: string, status: number, durationMs: number) => void
@@ -53,7 +50,14 @@ export interface AppOptions {
   readonly maxConnections: number
 }
 
-export async function buildApp(services: Services, options: AppOptions): Promise<FastifyInstance> {
+/** @param addRoutes default: those that the services can serve. @throws Error for a route that does not say how it is audited. */
+export async function buildApp(
+  services: Services,
+  options: AppOptions,
+  addRoutes: (app: FastifyInstance, services: Services) => void = addServedRoutes,
+): Promise<FastifyInstance> {
+  const sockets = connections(options.maxRequestsPerSocket)
+  const unroutable = new WeakMap<IncomingMessage, KeyholeError>()
   const app = Fastify({
     ...serverOptions(options),
     logger: false,
@@ -64,39 +68,60 @@ export async function buildApp(services: Services, options: AppOptions): Promise
     return503OnClosing: false,
     bodyLimit: 1,
     routerOptions: { maxParamLength: options.maxUrlBytes, caseSensitive: true, ignoreTrailingSlash: false },
-    frameworkErrors(error, request, reply) {
-      void refuse(frameworkRefusal(error), request, reply)
+    // Fastify would answer here without any hook. Sent round again as a path that is none, it gets its id, its headers
+    // and its place in the metrics like any other.
+    frameworkErrors(error, { raw }, reply) {
+      unroutable.set(raw, frameworkRefusal(error))
+      raw.url = '/'
+      app.routing(raw, reply.raw)
     },
     clientErrorHandler(error, socket) {
       const refusal = clientErrorOf(error)
-      if (refusal === undefined || !socket.writable) return void socket.destroy()
+      if (refusal === undefined) return void socket.destroy()
+      const requestId = services.requestId()
       services.refusedUnauthenticated(refusal.code, socket.remoteAddress ?? 'unknown')
-      socket.end(rawProblem(refusal))
+      services.refused(refusal, requestId)
+      if (!socket.writable || sockets.answering(socket)) return void socket.destroy()
+      socket.end(rawProblem(refusal, requestId))
     },
   }) as unknown as FastifyInstance
   app.server.maxConnections = options.maxConnections
-  app.server.maxRequestsPerSocket = options.maxRequestsPerSocket
+  // No body is ever wanted, so none is asked for; and what else is expected is not worth an answer of Node's own.
+  for (const event of ['checkContinue', 'checkExpectation']) {
+    app.server.on(event, (request: IncomingMessage, response: ServerResponse) => app.routing(request, response))
+  }
 
   function refuse(error: KeyholeError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    if (!services.door.attempts.opened(request)) services.refusedUnauthenticated(error.code, peerOf(request))
-    services.refused(error, request.id)
+    const left = reply.raw.destroyed
+    if (!services.door.attempts.opened(request)) {
+      services.refusedUnauthenticated(left ? 'ABANDONED' : error.code, peerOf(request))
+    }
+    if (!left) services.refused(error, request.id)
     return sendProblem(reply, error)
   }
 
   app.removeAllContentTypeParsers()
   app.setErrorHandler((error, request, reply) => refuse(frameworkRefusal(error), request, reply))
-  app.setNotFoundHandler((request, reply) => refuse(new KeyholeError('ROUTE_UNKNOWN', { why: 'path' }), request, reply))
-  admission(app, { ...services, ...options })
-  requireAuditMode(app)
+  // Only so that hooks run where there is no route: admission refuses it.
+  app.setNotFoundHandler(async () => {})
   await app.register(helmet, {
     contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   })
-  app.after(() => {
-    if (services.reading !== undefined) secretsRoutes(app, services.door, services.reading)
-    refuseOtherMethods(app, ['/secrets', '/secrets/:name'])
+  admission(app, {
+    ...services,
+    ...options,
+    connections: sockets,
+    unroutable: (request) => unroutable.get(request),
   })
+  requireAuditMode(app)
+  addRoutes(app, services)
   await app.ready()
   return app
+}
+
+function addServedRoutes(app: FastifyInstance, { door, reading }: Services): void {
+  if (reading !== undefined) secretsRoutes(app, door, reading)
+  refuseOtherMethods(app, ['/secrets', '/secrets/:name'])
 }
 
 function serverOptions(options: AppOptions) {
@@ -105,23 +130,18 @@ function serverOptions(options: AppOptions) {
     headersTimeout: options.headersTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: options.keepAliveTimeoutMs,
-    connectionsCheckingInterval: 1_000,
-    requireHostHeader: true,
+    connectionsCheckingInterval: Math.min(1_000, options.headersTimeoutMs),
+    // Admission does: Node's own answer says nothing, and counts nowhere.
+    requireHostHeader: false,
   }
   const shared = { requestTimeout: options.requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs }
   return options.tls === undefined ? { ...shared, http: bounds } : { ...shared, https: { ...bounds, ...options.tls } }
 }
 
-/** An omission is found at start-up rather than in an audit log that lacks a line. */
-function requireAuditMode(app: FastifyInstance): void {
-  app.addHook('onRoute', ({ method, url, config }) => {
-    if (config?.audit === undefined) throw new Error(`${String(method)} ${url} does not say how it is audited`)
-  })
-}
-
 /** Every other method of a route that exists: 405 with Allow, not a 404 that sends its reader looking for a typo. */
 function refuseOtherMethods(app: FastifyInstance, paths: readonly string[]): void {
-  const others = app.supportedMethods.filter((method) => method !== 'GET')
+  const others = METHODS.filter((method) => method !== 'GET')
+  for (const method of others) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   for (const url of paths) {
     app.route({
       url,

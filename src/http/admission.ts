@@ -2,39 +2,53 @@
  * Who gets in, and for how long. A request holds its place until its reply is over, so that slow readers are counted
  * with everybody else; a reply that its reader does not take in time is cut off, and its place is free again.
  */
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { Clock } from '../clock.ts'
 import { KeyholeError } from '../errors.ts'
 import type { Turnstile } from '../services/turnstile.ts'
 import { goneOf, peerOf } from './attempt.ts'
+import type { Connections } from './connections.ts'
 
 export interface AdmissionOptions {
   readonly turnstile: Turnstile
+  readonly connections: Connections
   readonly clock: Clock
   /** Told of every reply that is over: the route's pattern, never its path. */
   readonly replied: (route: string, status: number, durationMs: number) => void
+  /** Why a request has no route, where that is not for want of one. */
+  readonly unroutable: (request: IncomingMessage) => KeyholeError | undefined
   readonly replyTimeoutMs: number
   /** Longest URL, path and query, in bytes. */
   readonly maxUrlBytes: number
 }
 
+/** What metrics call a request whose client left before its answer began. Nobody was ever sent it. */
+const CLIENT_LEFT = 499
+
 export function admission(app: FastifyInstance, options: AdmissionOptions): void {
-  const { turnstile, clock, replied, replyTimeoutMs, maxUrlBytes } = options
+  const { turnstile, connections, clock, replied, unroutable, replyTimeoutMs, maxUrlBytes } = options
 
   app.addHook('onRequest', async (request, reply) => {
+    const { raw } = request
     const startedAt = clock.now()
     reply.header('X-Request-Id', request.id)
     reply.raw.once('close', () => {
-      replied(request.routeOptions.url ?? 'unknown', reply.raw.statusCode, clock.now() - startedAt)
+      const status = reply.raw.headersSent ? reply.raw.statusCode : CLIENT_LEFT
+      replied(request.routeOptions.url ?? 'unknown', status, clock.now() - startedAt)
     })
-    if (request.is404) throw new KeyholeError('ROUTE_UNKNOWN', { why: 'path' })
-    if (Buffer.byteLength(request.raw.url ?? '') > maxUrlBytes) throw new KeyholeError('URL_TOO_LONG', { why: 'url' })
-    if (request.routeOptions.config.audit === 'none') return
-    if (hasBody(request.headers)) {
-      // What follows on this connection would be read as the next request.
+    const mayBringMore = connections.begun(raw.socket, reply.raw)
+    // Nobody reads the body, so what follows on this connection could be taken for the next request.
+    if (!mayBringMore || hasBody(raw)) reply.header('Connection', 'close')
+    if (!hasOneHost(raw)) {
       reply.header('Connection', 'close')
-      throw new KeyholeError('PAYLOAD_TOO_LARGE', { why: 'body' })
+      throw new KeyholeError('MALFORMED_REQUEST', { why: 'host', detail: 'Send HTTP/1.1 with one Host header.' })
     }
+    if (request.is404) throw unroutable(raw) ?? new KeyholeError('ROUTE_UNKNOWN', { why: 'path' })
+    if (Buffer.byteLength(raw.url ?? '') > maxUrlBytes) throw new KeyholeError('URL_TOO_LONG', { why: 'url' })
+    if (request.routeOptions.config.audit === 'none') return
+    if (hasBody(raw)) throw new KeyholeError('PAYLOAD_TOO_LARGE', { why: 'body' })
+
     const leave = await turnstile.enter(peerOf(request), goneOf(reply))
     const cancel = clock.after(replyTimeoutMs, () => reply.raw.destroy())
     reply.raw.once('close', () => {
@@ -44,6 +58,15 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
   })
 }
 
-function hasBody(headers: NodeJS.Dict<string | string[]>): boolean {
+function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
+/**
+ * RFC 9112 §3.2: two Host headers are refused, since a proxy in front may have routed by the other one. Node's own
+ * check lets them pass, and refuses a missing one in its own words.
+ */
+function hasOneHost({ httpVersion, headersDistinct }: IncomingMessage): boolean {
+  const hosts = headersDistinct['host']?.length ?? 0
+  return (httpVersion === '1.1' && hosts === 1) || (httpVersion === '1.0' && hosts <= 1)
 }

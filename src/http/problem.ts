@@ -42,12 +42,13 @@ function challenge(error: KeyholeError): string {
 }
 
 /** The same for a connection whose request never became one: a whole HTTP/1.1 answer that closes it. */
-export function rawProblem(error: KeyholeError): string {
-  const problem = problemOf(error, undefined)
+export function rawProblem(error: KeyholeError, requestId: string): string {
+  const problem = problemOf(error, requestId)
   const body = JSON.stringify(problem)
   const retry = error.retryAfterSeconds === undefined ? '' : `Retry-After: ${error.retryAfterSeconds}\r\n`
   return (
-    `HTTP/1.1 ${problem.status} ${problem.title}\r\nContent-Type: application/problem+json\r\n` +
+    `HTTP/1.1 ${problem.status} ${problem.title}\r\nX-Request-Id: ${requestId}\r\n` +
+    'Content-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n' +
     `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n${retry}Connection: close\r\n\r\n${body}`
   )
 }

@@ -3,17 +3,34 @@
  * tell is told here, and no probe makes an upstream call.
  */
 
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import Fastify from 'fastify'
 import type { Component, Health } from '../health.ts'
 import type { Metrics } from '../metrics.ts'
 
 const PLAIN = 'text/plain; charset=utf-8'
 
+/** Whoever reaches the port may ask, so it gives nobody more than a probe needs. */
+const BOUNDS = {
+  requestTimeout: 5_000,
+  keepAliveTimeout: 65_000,
+  http: { maxHeaderSize: 8_192, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+} as const
+const MAX_CONNECTIONS = 256
+
 export async function buildManagement(health: Health, metrics: Metrics): Promise<FastifyInstance> {
-  const app = Fastify({ logger: false, exposeHeadRoutes: false, trustProxy: false, bodyLimit: 1 })
+  const app: FastifyInstance = Fastify({
+    ...BOUNDS,
+    logger: false,
+    exposeHeadRoutes: false,
+    trustProxy: false,
+    bodyLimit: 1,
+    frameworkErrors: (_error, _request, reply) => notFound(reply),
+    clientErrorHandler: (_error, socket) => socket.destroy(),
+  })
+  app.server.maxConnections = MAX_CONNECTIONS
   app.removeAllContentTypeParsers()
-  app.setNotFoundHandler((_request, reply) => reply.code(404).type(PLAIN).send('livez, readyz[?verbose], metrics\n'))
+  app.setNotFoundHandler((_request, reply) => notFound(reply))
   app.setErrorHandler((_error, _request, reply) => reply.code(500).type(PLAIN).send('internal error\n'))
 
   app.get('/livez', (_request, reply) => reply.type(PLAIN).send('ok\n'))
@@ -32,6 +49,11 @@ export async function buildManagement(health: Health, metrics: Metrics): Promise
 
   await app.ready()
   return app
+}
+
+/** Fastify's own answers repeat the URL. */
+function notFound(reply: FastifyReply): FastifyReply {
+  return reply.code(404).type(PLAIN).send('livez, readyz[?verbose], metrics\n')
 }
 
 function lineOf({ name, ok, state, required }: Component): string {
