@@ -12,6 +12,7 @@ export function realEnvironment(connection: Connection): Environment {
     vault: { url: vault.origin, ca },
     issuer: ISSUER,
     operator: operatorOf(connection),
+    now: () => Date.now(),
     elapse: (ms) => sleep(ms),
   }
 }

@@ -1,0 +1,62 @@
+/** The servers fail while keyhole serves: never a wrong answer, never a restart, and back as soon as they are. */
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { controlled } from './control.ts'
+import type { World } from './world.ts'
+import { API, startWorld } from './world.ts'
+
+const servers = controlled(inject('control'))
+
+let world: World
+let token: string
+beforeAll(async () => {
+  world = await startWorld()
+  token = await world.tokenOf(API)
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+const answers = (wanted: string): Promise<number> => world.untilAnswered('/secrets/db', async () => token, wanted)
+
+test('says that Vault is sealed, and serves again once it is unsealed', async () => {
+  await answers('200')
+  await world.operator.vault.seal()
+  expect((await world.get('/secrets/db', token)).answer).toBe('503 VAULT_SEALED')
+  await world.operator.vault.unseal()
+  await answers('200')
+})
+
+test('says that Vault is away, that it is sealed after its start, and serves again', async () => {
+  await answers('200')
+  await servers.kill('vault')
+  expect((await world.get('/secrets/db', token)).answer).toBe('503 VAULT_UNAVAILABLE')
+  await servers.start('vault')
+  expect((await world.get('/secrets/db', token)).answer).toBe('503 VAULT_SEALED')
+  await world.operator.vault.unseal()
+  await answers('200')
+})
+
+test('says that the API server is away, also for a token that was reviewed before, and serves again', async () => {
+  await answers('200')
+  await servers.kill('kubernetes')
+  expect((await world.get('/secrets/db', token)).answer).toBe('503 KUBERNETES_UNAVAILABLE')
+  await servers.start('kubernetes')
+  await answers('200')
+})
+
+test('serves again after the API server was without its store', async () => {
+  await answers('200')
+  await servers.kill('etcd')
+  expect((await world.get('/secrets/db', token)).answer).toMatch(/^50[34] (KUBERNETES_UNAVAILABLE|DEADLINE)$/)
+  await servers.start('etcd')
+  await answers('200')
+})
+
+test('tells its own management port, and not its callers, which server fails', async () => {
+  await servers.kill('vault')
+  const refused = await world.get('/secrets/db', token)
+  expect(refused.text).not.toMatch(/127\.0\.0\.1|ECONN|refused to connect/)
+  const readiness = await fetch(`${world.keyhole.managementUrl}/readyz?verbose`)
+  expect(await readiness.text()).toMatch(/vault/)
+  await servers.start('vault')
+  await world.operator.vault.unseal()
+  await answers('200')
+})
