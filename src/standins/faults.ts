@@ -89,11 +89,11 @@ export function changeJson(edit: (body: Record<string, unknown>) => unknown): Fa
   return change((reply) => ({ ...reply, body: JSON.stringify(edit(JSON.parse(String(reply.body)))) }))
 }
 
-/** The answer, `ms` later by the stand-in's clock. The request takes effect only then. */
+/** The answer, `ms` later by the stand-in's clock. The request takes effect only then, and not at all if the client has left. */
 export function delay(ms: number): Fault {
   return async (request, next, clock) => {
     await elapsed(clock, ms, request.signal)
-    return next()
+    return request.signal.aborted ? NOTHING : next()
   }
 }
 
@@ -143,12 +143,14 @@ function* pieces(mebibytes: number): Generator<Buffer> {
   yield Buffer.from('"}}')
 }
 
+const NOTHING: StandinReply = { status: 0, wire: 'before' }
+
 /** No answer until released; then the real one. */
 export function silence(): Fault & { release(): void } {
   const released = Promise.withResolvers<void>()
   const fault: Fault = async (request, next) => {
     await Promise.race([released.promise, aborted(request.signal)])
-    return request.signal.aborted ? { status: 0, wire: 'before' } : next()
+    return request.signal.aborted ? NOTHING : next()
   }
   return Object.assign(fault, { release: () => released.resolve() })
 }

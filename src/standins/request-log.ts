@@ -40,8 +40,8 @@ export interface Sighting {
 }
 
 const KEPT_REQUESTS = 10_000
-/** Anything that could be a token: a run of the characters tokens are made of. */
-const TOKEN_SHAPED = /[A-Za-z0-9_.~+/=-]{8,}/g
+/** Anything that could be a token: a run of the characters of JWTs, Vault's tokens and hex. A slash or `=` ends it, as in URLs. */
+const TOKEN_SHAPED = /[\w.~-]{8,}/g
 
 export function createRequestLog(
   clock: Clock,

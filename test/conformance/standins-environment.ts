@@ -1,7 +1,7 @@
 /** The stand-ins as a world of the conformance suite. */
 import { startKubernetesStandin } from '../../src/standins/kubernetes.ts'
 import { startVaultStandin } from '../../src/standins/vault.ts'
-import { virtualClock } from '../audit-log/virtual-clock.ts'
+import { virtualClock } from '../virtual-clock.ts'
 import type { Environment, KubernetesOperator, VaultOperator } from './environment.ts'
 
 export async function startStandinsEnvironment(): Promise<Environment & AsyncDisposable> {

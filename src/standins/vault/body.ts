@@ -4,7 +4,8 @@ import { errors } from './answers.ts'
 
 const MAX_BODY_BYTES = 32 * 1024 * 1024
 const MAX_STRING_CHARACTERS = 1024 * 1024
-const MAX_ARRAY_ELEMENTS = 10_000
+const MAX_MEMBERS = 10_000
+const MAX_DEPTH = 300
 
 export type Fields = Readonly<Record<string, unknown>>
 
@@ -20,7 +21,8 @@ export function parseBody(
   if (text === '' || text === 'null') return { fields: {} }
   const guarded = text.startsWith('{') || text.startsWith('[')
   try {
-    const value: unknown = JSON.parse(text, (_key, member: unknown) => bounded(member))
+    const value: unknown = JSON.parse(text)
+    limit(value, 0)
     const type = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value
     if (type === 'object') return { fields: value as Fields }
     return { unusable: `json: cannot unmarshal ${type} into Go value of type map[string]interface {}` }
@@ -34,14 +36,18 @@ export function parseBody(
   }
 }
 
-function bounded(member: unknown): unknown {
-  if (typeof member === 'string' && member.length > MAX_STRING_CHARACTERS) {
+function limit(value: unknown, depth: number): void {
+  if (typeof value === 'string' && value.length > MAX_STRING_CHARACTERS) {
     throw new RangeError('JSON string value exceeds allowed length')
   }
-  if (Array.isArray(member) && member.length > MAX_ARRAY_ELEMENTS) {
-    throw new RangeError('JSON array exceeds allowed element count')
+  if (typeof value !== 'object' || value === null) return
+  if (depth >= MAX_DEPTH) throw new RangeError('JSON input exceeds allowed nesting depth')
+  const members: readonly unknown[] = Array.isArray(value) ? value : Object.values(value)
+  if (members.length > MAX_MEMBERS) {
+    const what = Array.isArray(value) ? 'array exceeds allowed element count' : 'object exceeds allowed entry count'
+    throw new RangeError(`JSON ${what}`)
   }
-  return member
+  for (const member of members) limit(member, depth + 1)
 }
 
 function inString(text: string): boolean {

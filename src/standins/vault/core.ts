@@ -104,28 +104,42 @@ function authorized(
   }
   const policies = state.tokens.policiesOf(token)
   if (policies === undefined) return wrapped(403, 'permission denied', 'invalid token')
-  const mount = [...state.transit.keys()].find((name) => path.startsWith(`${name}/`))
-  const [verb, name, ...rest] = mount === undefined ? [] : path.slice(mount.length + 1).split('/')
-  const keys = state.transit.get(mount ?? '')
+  const target = targetOf(path, state)
   // Encrypting under a key that is not there makes it, which asks for another capability.
-  const creates = verb === 'encrypt' && operation === 'update' && name !== undefined && !keys?.has(name)
+  const creates = operation === 'update' && target?.verb === 'encrypt' && !target.keys.has(target.name)
   const rules = policies.flatMap((policy) => state.policies.get(policy) ?? [])
   const permitted = policies.includes('root') || allows(rules, path, creates ? 'create' : operation)
   if (!permitted) return wrapped(403, 'permission denied')
+  if (target !== undefined) return transit(target, operation, fields, state.random)
+  if (/^(sys|auth|identity|cubbyhole)(\/|$)/.test(path)) return notServed()
+  return errors(404, `no handler for route "${path}". route entry not found.`)
+}
 
-  if (keys === undefined) {
-    if (/^(sys|auth|identity|cubbyhole)(\/|$)/.test(path)) return notServed()
-    return errors(404, `no handler for route "${path}". route entry not found.`)
+/** What a path names below a Transit mount. */
+interface Target {
+  readonly keys: Map<string, Keyring>
+  readonly verb: string
+  /** May be no name a key can have. */
+  readonly name: string
+}
+
+function targetOf(path: string, state: VaultState): Target | undefined {
+  for (const [mount, keys] of state.transit) {
+    if (path !== mount && !path.startsWith(`${mount}/`)) continue
+    const [verb = '', ...name] = path.slice(mount.length + 1).split('/')
+    return { keys, verb, name: name.join('/') }
   }
-  const wellFormed = /^\w(?:[\w.-]*\w)?$/.test(name ?? '') && rest.length === 0
-  if (name === undefined || !wellFormed || (verb !== 'decrypt' && verb !== 'encrypt')) {
-    return REAL_TRANSIT_PATHS.has(verb ?? '') ? notServed() : wrapped(404, 'unsupported path')
-  }
-  if (operation === 'list') return wrapped(404, 'unsupported path')
+  return undefined
+}
+
+function transit({ keys, verb, name }: Target, operation: Operation, fields: Fields, random: Random): StandinReply {
+  if (OTHER_TRANSIT_PATHS.has(verb)) return notServed()
+  const known = (verb === 'decrypt' || verb === 'encrypt') && /^\w(?:[\w.-]*\w)?$/.test(name)
+  if (!known || operation === 'list') return wrapped(404, 'unsupported path')
   if (operation !== 'update') return wrapped(405, 'unsupported operation')
   if (verb === 'decrypt') return decrypt(fields, keys.get(name))
   return encrypt(fields, (derived) => {
-    const key = keys.get(name) ?? createKeyring(derived, state.random)
+    const key = keys.get(name) ?? createKeyring(derived, random)
     keys.set(name, key)
     return key
   })
@@ -144,7 +158,7 @@ function tokenOf({ headers }: StandinRequest): string | undefined {
   return /^bearer +(\S+)/i.exec(String(headers['authorization'] ?? ''))?.[1]
 }
 
-const REAL_TRANSIT_PATHS = new Set(
+const OTHER_TRANSIT_PATHS = new Set(
   'keys rewrap datakey random hash hmac sign verify export backup restore trim cache-config wrapping_key config'.split(
     ' ',
   ),

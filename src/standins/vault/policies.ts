@@ -4,9 +4,7 @@ import type { PolicyRule } from '../vault.ts'
 export type Capability = PolicyRule['capabilities'][number]
 
 export function allows(rules: readonly PolicyRule[], path: string, capability: Capability): boolean {
-  const fitting = rules
-    .filter((rule) => fits(rule.path, path))
-    .sort((a, b) => specificity(b.path) - specificity(a.path))
+  const fitting = rules.filter((rule) => fits(rule.path, path)).sort((a, b) => compare(b.path, a.path))
   const best = fitting[0]
   if (best === undefined) return false
   // Two policies may hold the same path: their capabilities add up, unless one denies.
@@ -26,8 +24,16 @@ function fits(pattern: string, path: string): boolean {
   })
 }
 
-/** An exact path beats a pattern; among patterns, the one whose first wildcard comes later. */
-function specificity(pattern: string): number {
-  const wildcard = pattern.search(/\+|\*$/)
-  return wildcard < 0 ? Number.POSITIVE_INFINITY : wildcard + pattern.length / 10_000
+/**
+ * Which of two patterns for one path is the more specific: positive for `a`. Vault's order: the later first wildcard, no `*`
+ * at the end, fewer `+`, the longer one.
+ */
+function compare(a: string, b: string): number {
+  const firstWildcard = (pattern: string) => {
+    const at = pattern.search(/\+|\*$/)
+    return at < 0 ? Number.MAX_SAFE_INTEGER : at
+  }
+  const globs = (pattern: string) => Number(pattern.endsWith('*'))
+  const pluses = (pattern: string) => pattern.split('+').length
+  return firstWildcard(a) - firstWildcard(b) || globs(b) - globs(a) || pluses(b) - pluses(a) || a.length - b.length
 }

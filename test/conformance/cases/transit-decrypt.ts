@@ -143,4 +143,28 @@ export const transitDecryptCases: readonly Case[] = [
     async ({ plain, root }) =>
       post(`/v1/transit/decrypt/${plain}`, root, { ciphertext: `vault:v1:${'A'.repeat(1024 * 1024)}` }),
   ),
+  withKeys('a ciphertext of a MiB is read', errors(400, 'invalid ciphertext: no prefix'), async ({ plain, root }) =>
+    post(`/v1/transit/decrypt/${plain}`, root, { ciphertext: 'x'.repeat(1024 * 1024) }),
+  ),
+  withKeys(
+    'a batch of more than 10,000 is an internal error',
+    errors(500, 'JSON array exceeds allowed element count'),
+    async ({ plain, root }) =>
+      post(`/v1/transit/decrypt/${plain}`, root, { batch_input: Array.from({ length: 10_001 }, () => ({})) }),
+  ),
+  withKeys(
+    'a body of more than 10,000 members is an internal error',
+    errors(500, 'JSON object exceeds allowed entry count'),
+    async ({ plain, root }) =>
+      post(
+        `/v1/transit/decrypt/${plain}`,
+        root,
+        Object.fromEntries(Array.from({ length: 10_001 }, (_, index) => [`k${index}`, 1])),
+      ),
+  ),
+  withKeys(
+    'a body nested deeper than 300 is an internal error',
+    errors(500, 'JSON input exceeds allowed nesting depth'),
+    async ({ plain, root }) => post(`/v1/transit/decrypt/${plain}`, root, `{"a":${'['.repeat(300)}${']'.repeat(300)}}`),
+  ),
 ]

@@ -60,6 +60,14 @@ const policyCases: readonly Case[] = [
     { path: 'transit/decrypt/*', capabilities: ['deny'] },
     updates(`transit/decrypt/${key}`),
   ]),
+  ruled('a permission for any segment beats a denial for a prefix as long', TOO_SHORT, () => [
+    { path: 'transit/decrypt/*', capabilities: ['deny'] },
+    updates('transit/decrypt/+'),
+  ]),
+  ruled('a permission with fewer wildcards beats a denial with more', TOO_SHORT, (key) => [
+    { path: 'transit/+/+', capabilities: ['deny'] },
+    updates(`transit/+/${key}`),
+  ]),
   ruled('a policy is asked before the method', DENIED, (key) => [updates(`transit/decrypt/${key}`)], { method: 'GET' }),
   withKeys('a token whose policy is not there is denied', DENIED, async ({ world, plain }) => {
     const token = await world.operator.vault.createToken({
