@@ -5,7 +5,8 @@
 import type { Clock } from '../clock.ts'
 import type { ListedSecret } from '../contract.ts'
 import { KeyholeError } from '../errors.ts'
-import { decide, type Granted, listFor, type Policy } from '../policy/decide.ts'
+import type { Granted, Policy } from '../policy/decide.ts'
+import { decide, listFor } from '../policy/decide.ts'
 import type { Caller } from './authenticate.ts'
 
 declare const decided: unique symbol

@@ -55,7 +55,9 @@ export function decryptor({ transit, sessions, realm, role }: DecryptOptions): D
       if (parts.length === 0) return []
       const { transitKey, place } = grant
       const items = parts.map(({ dataKey, ciphertext }) =>
-        transitKey.binding === 'place' ? { ciphertext, context: transitContext(realm, place, dataKey) } : { ciphertext },
+        transitKey.binding === 'place'
+          ? { ciphertext, context: transitContext(realm, place, dataKey) }
+          : { ciphertext },
       )
       try {
         return await again('too-new', () => ask(transitKey, items, signal))

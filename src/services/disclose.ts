@@ -2,13 +2,14 @@
  * Opened -> Disclosed. Copies the granted members of the dictionary, byte for byte, into the body of the reply; what
  * was not granted is never copied, and no value becomes a string. The caller of this disposes of both.
  */
-import { inspect } from 'node:util'
 import { base64Length, encodeBase64Into } from '../base64.ts'
-import { type Bounds, DictionaryError, pick } from '../dictionary.ts'
+import type { Bounds } from '../dictionary.ts'
+import { DictionaryError, pick } from '../dictionary.ts'
 import { KeyholeError } from '../errors.ts'
 import { wipe } from '../opaque.ts'
 import type { Grant } from './authorize.ts'
 import { effectiveKeys } from './ciphertext.ts'
+import { labelled } from './labelled.ts'
 import type { Opened } from './open.ts'
 
 /** The body of a reply. Wiped on disposal, which is when the reply has left and not before. Prints as a label. */
@@ -32,19 +33,12 @@ export function discloser(bounds: Bounds): Disclose {
   return function disclose(opened) {
     const { grant, etag, parts: sealedParts } = opened.sealed
     const { keys, missing, body } = grant.format === 'json' ? dictionary(opened, bounds) : files(opened)
-    const shown = () => '[disclosed]'
-    return {
-      grant,
-      keys,
-      missing,
-      body,
-      contentType: grant.raw ? 'application/octet-stream' : 'application/json; charset=utf-8',
-      etag,
-      keyVersions: [...new Set(sealedParts.map(({ keyVersion }) => keyVersion))],
-      toJSON: shown,
-      [inspect.custom]: shown,
-      [Symbol.dispose]: () => wipe(body),
-    } as Disclosed
+    const contentType: Disclosed['contentType'] = grant.raw
+      ? 'application/octet-stream'
+      : 'application/json; charset=utf-8'
+    const keyVersions = [...new Set(sealedParts.map(({ keyVersion }) => keyVersion))]
+    const wiping = { [Symbol.dispose]: () => wipe(body) }
+    return labelled('disclosed', { grant, keys, missing, contentType, etag, keyVersions, ...wiping }, { body })
   }
 }
 
@@ -60,15 +54,17 @@ function dictionary({ sealed: { grant }, parts }: Opened, bounds: Bounds): Reply
     const wanted = effectiveKeys(grant)
     return pick(bytes, wanted === undefined ? 'all' : new Set(wanted), bounds)
   })
-  if (grant.selection !== undefined && missing.length > 0) throw new KeyholeError('KEY_MISSING', { why: 'not-in-dictionary' })
-  const members = picked.map(({ keyStart, keyEnd, valueStart, valueEnd }) => [
-    bytes.subarray(keyStart, keyEnd),
-    bytes.subarray(valueStart, valueEnd),
+  if (grant.selection !== undefined && missing.length > 0)
+    throw new KeyholeError('KEY_MISSING', { why: 'not-in-dictionary' })
+  const members = picked.flatMap(({ keyStart, keyEnd, valueStart, valueEnd }, index) => [
+    text(index === 0 ? '' : ','),
+    copy(bytes.subarray(keyStart, keyEnd)),
+    text(':'),
+    copy(bytes.subarray(valueStart, valueEnd)),
   ])
-  const chunks = members.flatMap(([key, value], index) => [text(index === 0 ? '' : ','), key, text(':'), value])
-  const body = exactly([
+  const body = written([
     text(`{"name":${JSON.stringify(grant.name)},"data":{`),
-    ...chunks.filter((chunk) => chunk !== undefined),
+    ...members,
     text(`},"missing":${JSON.stringify(missing)}}`),
   ])
   return { keys: picked.map(({ key }) => key), missing, body }
@@ -85,21 +81,17 @@ function picking<T>(act: () => T): T {
 
 function files({ sealed: { grant, missing }, parts }: Opened): Reply {
   const keys = parts.map(({ dataKey }) => dataKey)
-  if (grant.raw) return { keys, missing, body: exactly([onlyPart(parts)]) }
-  const chunks = parts.map(({ dataKey, bytes }, index) => {
-    const before = Buffer.from(`${index === 0 ? '' : ','}${JSON.stringify(dataKey)}:"`)
-    const chunk = Buffer.allocUnsafeSlow(before.length + base64Length(bytes.length) + 1)
-    before.copy(chunk)
-    encodeBase64Into(bytes, chunk, before.length)
-    chunk.write('"', chunk.length - 1)
-    return chunk
-  })
-  const body = exactly([
+  if (grant.raw) return { keys, missing, body: written([copy(onlyPart(parts))]) }
+  const members = parts.flatMap(({ dataKey, bytes }, index) => [
+    text(`${index === 0 ? '' : ','}${JSON.stringify(dataKey)}:"`),
+    base64(bytes),
+    text('"'),
+  ])
+  const body = written([
     text(`{"name":${JSON.stringify(grant.name)},"encoding":"base64","data":{`),
-    ...chunks,
+    ...members,
     text(`},"missing":${JSON.stringify(missing)}}`),
   ])
-  wipe(...chunks)
   return { keys, missing, body }
 }
 
@@ -109,14 +101,31 @@ function onlyPart(parts: Opened['parts']): Buffer {
   return part.bytes
 }
 
-function text(value: string): Buffer {
-  return Buffer.from(value, 'utf8')
+/** Plaintext goes from where it was decrypted straight into the body: a copy on the way would have to be wiped too. */
+interface Piece {
+  readonly length: number
+  writeTo(body: Buffer, at: number): void
+}
+
+function copy(bytes: Buffer): Piece {
+  return { length: bytes.length, writeTo: (body, at) => void bytes.copy(body, at) }
+}
+
+function text(value: string): Piece {
+  return copy(Buffer.from(value, 'utf8'))
+}
+
+function base64(bytes: Buffer): Piece {
+  return { length: base64Length(bytes.length), writeTo: (body, at) => void encodeBase64Into(bytes, body, at) }
 }
 
 /** One buffer of its own: a pooled one would leave plaintext behind in memory that others are handed. */
-function exactly(chunks: readonly Buffer[]): Buffer {
-  const body = Buffer.allocUnsafeSlow(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+function written(pieces: readonly Piece[]): Buffer {
+  const body = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0))
   let at = 0
-  for (const chunk of chunks) at += chunk.copy(body, at)
+  for (const piece of pieces) {
+    piece.writeTo(body, at)
+    at += piece.length
+  }
   return body
 }

@@ -2,10 +2,11 @@
  * Sealed -> Opened. Proves the key where the ciphertext must be bound to its place, then decrypts. A ciphertext that
  * is "too old" was re-wrapped between our read and our decrypt: it is read again, once.
  */
-import { inspect } from 'node:util'
 import { wipe } from '../opaque.ts'
 import type { CiphertextReader, Sealed } from './ciphertext.ts'
-import { type Decrypt, TooOld, tooOldForGood } from './decrypt.ts'
+import type { Decrypt } from './decrypt.ts'
+import { TooOld, tooOldForGood } from './decrypt.ts'
+import { labelled } from './labelled.ts'
 import type { TransitKeys } from './transit-keys.ts'
 
 declare const clear: unique symbol
@@ -55,18 +56,12 @@ export function opener({ decrypt, ciphertext, keys }: OpenOptions): Open {
 }
 
 function opened(sealed: Sealed<'read'>, plaintexts: readonly Buffer[]): Opened {
-  const parts = sealed.parts.map(({ dataKey }, index): OpenedPart => {
-    const bytes = plaintexts[index]
-    // Fewer answers than questions: which plaintext is whose can no longer be told.
-    if (bytes === undefined) throw new Error('a ciphertext came back without its plaintext')
-    return { dataKey, bytes }
-  })
-  const shown = () => '[opened]'
-  return {
-    sealed,
-    parts,
-    toJSON: shown,
-    [inspect.custom]: shown,
-    [Symbol.dispose]: () => wipe(...plaintexts),
-  } as unknown as Opened
+  if (plaintexts.length !== sealed.parts.length) {
+    // Which plaintext is whose can no longer be told.
+    wipe(...plaintexts)
+    throw new Error('not every ciphertext came back as one plaintext')
+  }
+  const parts = plaintexts.map((bytes, index) => ({ dataKey: sealed.parts[index]?.dataKey, bytes }))
+  const wiping = { [Symbol.dispose]: () => wipe(...plaintexts) }
+  return labelled('opened', { sealed, ...wiping }, { parts }) as Partial<Opened> as Opened
 }
