@@ -44,19 +44,19 @@ export async function readDirectory(
   disk: Disk,
   bounds: DirectoryBounds = DIRECTORY_BOUNDS,
 ): Promise<DirectoryContent> {
-  try {
-    for (let pass = 0; pass < bounds.maxPasses; pass++) {
+  let explained = `The policy directory ${directory} keeps changing while it is read. Replace its files in one step, as a ConfigMap does.`
+  for (let pass = 0; pass < bounds.maxPasses; pass++) {
+    try {
       const before = await survey(directory, disk, bounds)
       const files = await readFiles(before.found, disk, bounds)
       const after = await survey(directory, disk, bounds)
       if (before.marks.join('\n') === after.marks.join('\n')) return { files, directories: before.directories }
+    } catch (error) {
+      // Also what a swap looks like to a pass that had followed the old `..data`.
+      explained = explanation(directory, errorCode(error))
     }
-  } catch (error) {
-    throw new PolicyDirectoryError(explanation(directory, errorCode(error)))
   }
-  throw new PolicyDirectoryError(
-    `The policy directory ${directory} keeps changing while it is read. Replace its files in one step, as a ConfigMap does.`,
-  )
+  throw new PolicyDirectoryError(explained)
 }
 
 function explanation(directory: string, code: string): string {

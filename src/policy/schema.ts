@@ -230,12 +230,14 @@ export const secretGrantDocument = z
   .strictObject({
     apiVersion,
     kind: z.literal('SecretGrant').meta({ description: 'Which keys of one Secret its owners give to whom.' }),
-    metadata: z.strictObject({
-      name: label.meta({
-        description: 'What callers ask for: GET /secrets/<name>. Need not be the name of the Secret.',
-      }),
-      namespace: label.meta({ description: 'The namespace of the grant and of its Secret.' }),
-    }),
+    metadata: z
+      .strictObject({
+        name: label.meta({
+          description: 'What callers ask for: GET /secrets/<name>. Need not be the name of the Secret.',
+        }),
+        namespace: label.meta({ description: 'The namespace of the grant and of its Secret.' }),
+      })
+      .meta({ description: 'Which grant this is.' }),
     spec: z
       .strictObject({
         secretRef: z

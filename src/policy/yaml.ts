@@ -144,19 +144,22 @@ function offsetAt(contents: Node | null, path: Path, part: 'key' | 'value'): num
   let node = contents
   let offset = offsetOf(node)
   for (const [depth, step] of path.entries()) {
-    let key: Node | null = null
-    if (isMap<Node | null, Node | null>(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && item.key.value === step)
-      if (pair === undefined) return offset
-      key = pair.key
-      node = pair.value
-    } else if (isSeq<Node | null>(node) && typeof step === 'number') {
-      node = node.items[step] ?? null
-    } else return offset
-    const wanted = part === 'key' && depth === path.length - 1 ? (key ?? node) : (node ?? key)
+    const { key, value } = stepInto(node, step)
+    const wanted = part === 'key' && depth === path.length - 1 ? (key ?? value) : (value ?? key)
+    if (wanted === null) break
     offset = offsetOf(wanted)
+    node = value
   }
   return offset
+}
+
+function stepInto(
+  node: Node | null,
+  step: string | number,
+): { readonly key: Node | null; readonly value: Node | null } {
+  if (isSeq<Node | null>(node)) return { key: null, value: (typeof step === 'number' && node.items[step]) || null }
+  if (!isMap<Node | null, Node | null>(node)) return { key: null, value: null }
+  return node.items.find(({ key }) => isScalar(key) && key.value === step) ?? { key: null, value: null }
 }
 
 function offsetOf(node: Node | null): number {

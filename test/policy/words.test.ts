@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest'
+import { didYouMean, nearest, quoted } from '../../src/policy/words.ts'
+
+describe('the nearest word', () => {
+  const fields = ['serviceAccount', 'namespace', 'keys', 'allKeys', 'podBound', 'uid', 'until']
+
+  it.each([
+    ['serviceAcount', 'serviceAccount'],
+    ['serviceaccount', 'serviceAccount'],
+    ['namepsace', 'namespace'],
+    ['key', 'keys'],
+    ['all_keys', 'allKeys'],
+    ['podbuond', 'podBound'],
+    ['unitl', 'until'],
+    ['ui', 'uid'],
+  ])('takes %s for a slip of %s', (word, meant) => {
+    expect(nearest(word, fields)).toBe(meant)
+  })
+
+  it.each(['', 'x', 'secret', 'zzz', 'role', 'ke'.repeat(40)])('guesses nothing for %j', (word) => {
+    expect(nearest(word, fields)).toBeUndefined()
+  })
+
+  it('prefers fewer slips, and then the first candidate', () => {
+    expect(nearest('keyz', ['kexz2', 'keys', 'keya'])).toBe('keys')
+  })
+
+  it('never names the word itself', () => {
+    expect(nearest('keys', ['keys'])).toBeUndefined()
+  })
+
+  it('does not compare candidates that are absurdly long', () => {
+    expect(nearest('a'.repeat(64), ['a'.repeat(65)])).toBeUndefined()
+  })
+
+  it('follows a sentence, or adds nothing to it', () => {
+    expect(didYouMean('keyz', fields)).toBe(' Did you mean "keys"?')
+    expect(didYouMean('nothing-like-it', fields)).toBe('')
+  })
+})
+
+describe('a quoted word', () => {
+  it('cannot begin a new line of a log', () => {
+    expect(quoted('a\nERROR forged')).toBe('"a\\nERROR forged"')
+    expect(quoted('a\u2028b')).toBe('"a\\u2028b"')
+  })
+
+  it('shows what would hide or reorder text', () => {
+    expect(quoted('a\u202eb\u200b\u0085')).toBe('"a\\u202eb\\u200b\\u0085"')
+    expect(quoted('\ud800')).toBe('"\\ud800"')
+  })
+
+  it('is bounded', () => {
+    expect(quoted('x'.repeat(1_000_000))).toHaveLength(63)
+  })
+})
