@@ -48,7 +48,7 @@ export function base64Length(contentBytes: number): number {
  */
 export function encodeBase64Into(bytes: Buffer, target: Buffer, at: number): number {
   const end = at + base64Length(bytes.length)
-  if (at < 0 || end > target.length) throw new RangeError('the base64 does not fit its target')
+  if (end > target.length) throw new RangeError('the base64 does not fit its target')
   for (let from = 0, next = at; next < end; from += 3, next += 4) {
     const bits = (bytes.readUInt8(from) << 16) | ((bytes[from + 1] ?? 0) << 8) | (bytes[from + 2] ?? 0)
     target.writeInt32BE(digitsOf(bits), next)

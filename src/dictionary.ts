@@ -169,7 +169,7 @@ function items(bytes: Buffer, bounds: Bounds, within: Span, opener: number): Ite
 
 function checkEncoding(text: Buffer, start: number): void {
   if (!isUtf8(text.subarray(start))) throw new DictionaryError('not-utf8', malformedAt(text, start))
-  // RFC 8259 lets a reader ignore it; a reader that does not would refuse what we disclosed.
+  // Its own flaw, because "syntax at byte 0" sends its owner looking for something that no editor shows.
   if (text[start] === 0xef && text[start + 1] === 0xbb && text[start + 2] === 0xbf) {
     throw new DictionaryError('byte-order-mark', start)
   }
@@ -179,7 +179,7 @@ function checkEncoding(text: Buffer, start: number): void {
 function malformedAt(text: Buffer, start: number): number {
   let at = start
   // A block that ends inside a character gets its next bytes, of which there are at most three.
-  for (let size = BLOCK_BYTES; size <= BLOCK_BYTES + 3; ) {
+  for (let size = BLOCK_BYTES; size <= BLOCK_BYTES + 3 && at < text.length; ) {
     const sound = isUtf8(text.subarray(at, at + size))
     at += sound ? size : 0
     size = sound ? BLOCK_BYTES : size + 1

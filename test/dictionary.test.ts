@@ -178,7 +178,7 @@ describe('members', () => {
   })
 
   test('says where malformed UTF-8 lies behind any amount of text, however its blocks fall', () => {
-    for (const character of ['a', 'é', '€', '😀']) {
+    for (const character of ['a', '\x7f', '\u0080', 'é', '\u0800', '€', '\uffff', '\u{10000}', '\u{10ffff}']) {
       for (const shift of [0, 1, 2, 3]) {
         for (const count of [1_000, 1_365, 4_096, 4_097, 10_000]) {
           const sound = Buffer.from(`{"${'k'.repeat(shift)}":"${character.repeat(count)}`)
