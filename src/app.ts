@@ -119,7 +119,8 @@ export async function buildApp(
   return app
 }
 
-function addServedRoutes(app: FastifyInstance, { door, reading }: Services): void {
+/** One for each bundle that there is, and a refusal of every other method. */
+export function addServedRoutes(app: FastifyInstance, { door, reading }: Services): void {
   if (reading !== undefined) secretsRoutes(app, door, reading)
   refuseOtherMethods(app, ['/secrets', '/secrets/:name'])
 }
