@@ -32,22 +32,26 @@ export async function build(say: Say): Promise<Programs> {
 }
 
 async function installMissing(say: Say): Promise<void> {
-  const missing = NEEDED.filter(({ command, args }) => spawnSync(command, args, { stdio: 'ignore' }).status !== 0)
+  const missing = whatIsMissing()
   if (missing.length === 0) return
   const packages = missing.map(({ debian }) => debian)
-  const commands = missing.map(({ command }) => command).join(', ')
-  const mayInstall = process.getuid?.() === 0 && spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status === 0
-  if (!mayInstall)
-    throw new Error(
-      `missing or incomplete: ${commands}. Install them (on Debian: apt-get install ${packages.join(' ')}).`,
-    )
-  say(`installing ${packages.join(', ')}`)
-  await run('apt-get', ['update', '-qq'], { label: 'apt-get update', say })
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], {
-    label: 'apt-get install',
-    say,
-    env: { DEBIAN_FRONTEND: 'noninteractive' },
-  })
+  const needed = `install ${missing.map(({ command }) => command).join(', ')} (Debian: apt-get install ${packages.join(' ')})`
+  const mayInstall = process.getuid?.() === 0 && succeeds('apt-get', ['--version'])
+  if (!mayInstall) throw new Error(`the real servers need more than there is: ${needed}`)
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  const args = ['install', '-y', '-qq', '--no-install-recommends', ...packages]
+  await run('apt-get', ['update', '-qq'], { label: 'apt-get update', say, env })
+  await run('apt-get', args, { label: `apt-get install ${packages.join(' ')}`, say, env })
+  if (whatIsMissing().length > 0)
+    throw new Error(`apt-get installed what was asked for, but it does not run: ${needed}`)
+}
+
+function whatIsMissing(): readonly (typeof NEEDED)[number][] {
+  return NEEDED.filter(({ command, args }) => !succeeds(command, args))
+}
+
+function succeeds(command: string, args: readonly string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
 async function buildGoSet(name: string, set: GoSet, say: Say): Promise<void> {

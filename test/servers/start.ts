@@ -203,6 +203,7 @@ function vault({ programs, directory, ports, authority }: Layout): ServerProcess
     cluster_addr: `https://${clusterAddress}`,
     plugin_directory: realpathSync(programs.vaultPluginDirectory),
     disable_mlock: true,
+    ui: true,
     log_level: 'info',
   }
   writeFileSync(configFile, JSON.stringify(config))
