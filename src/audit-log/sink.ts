@@ -133,8 +133,8 @@ interface OpenFile {
   readonly guard: boolean
 }
 
-/** A link could lead the log astray and a FIFO would hang: neither is opened. */
-const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/** A link could lead the log astray: it is not followed. */
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
 
 async function openFile(path: string, files: Files): Promise<{ file: OpenFile; beginning: Beginning }> {
   const handle = await files.open(path, FLAGS, 0o600)

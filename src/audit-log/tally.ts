@@ -134,9 +134,9 @@ function windowed<T>(clock: Clock, { empty, merge, write }: Collected<T>) {
   let closed = false
 
   function openWindow(fromMs: number): void {
-    cancel()
+    const open = sinceMs !== undefined
     sinceMs = fromMs
-    if (!closed) cancel = clock.after(WINDOW_MS, () => void flush())
+    if (!open && !closed) cancel = clock.after(WINDOW_MS, () => void flush())
   }
 
   async function flush(): Promise<void> {

@@ -126,7 +126,7 @@ function owns(torn: Torn | undefined, lines: readonly Uint8Array[]): boolean {
   if (torn === undefined) return false
   const bytes = Buffer.concat(lines.flatMap((line, index) => (index === 0 ? [line] : [Buffer.from('\n'), line])))
   if (torn.sha256 === undefined) return bytes.length <= torn.bytes
-  return bytes.length === torn.bytes && sha256(bytes) === torn.sha256
+  return sha256(bytes) === torn.sha256
 }
 
 export interface ParsedLine {

@@ -121,8 +121,6 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
   async function drain(): Promise<void> {
     if (draining) return
     draining = true
-    // Lets the appends of this turn of the event loop join the first write.
-    await Promise.resolve()
     while (state === 'open' && queue.size > 0) await writeGroup()
     draining = false
   }
@@ -130,6 +128,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
   async function writeGroup(): Promise<void> {
     let group: Waiting[] = []
     try {
+      // While it looks, the other appends of this turn of the event loop join the group.
       if (!(await sink.current())) await begin('moved')
       const taken = takeGroup()
       group = taken.group

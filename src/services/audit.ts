@@ -104,13 +104,11 @@ export function auditor({ log, clock, deadlineMs }: AuditOptions): Audit {
     if (gone.aborted) return Promise.resolve(abandonment())
     const { promise, resolve } = Promise.withResolvers<Ending<T>>()
     const stop = new AbortController()
-    let ended = false
     function end(ending: Ending<T>): void {
-      if (ended) return
-      ended = true
+      // The first to end it names the outcome: also over a story that fails because it is being stopped.
+      resolve(ending)
       cancel()
       gone.removeEventListener('abort', leave)
-      resolve(ending)
       if ('told' in ending) return
       draft.close()
       stop.abort(ending.refused)

@@ -171,6 +171,22 @@ describe('a sink that fails', () => {
     expect(sink.ended).toBe(1)
   })
 
+  it('writes nothing of what was refused once it is mended', async () => {
+    const { sink, clock, writer } = await bench()
+    const held = Promise.withResolvers<void>()
+    sink.holding = held.promise
+    const appends = [whyRefused(writer.append(decision()))]
+    await settled()
+    appends.push(whyRefused(writer.append(decision())))
+    sink.failing = 'ENOSPC'
+    held.resolve()
+    await Promise.all(appends)
+    sink.failing = undefined
+    await clock.advance(250)
+    await writer.append(decision({ requestId: 'r-after' }))
+    expect(sink.lines().map((line) => JSON.parse(line).requestId)).toEqual([undefined, undefined, 'r-after'])
+  })
+
   it('is not written to again by that chain, even when it is mended at once', async () => {
     const { sink, writer } = await bench()
     sink.failing = 'EIO'
@@ -249,6 +265,23 @@ describe('a sink that fails', () => {
     sink.failing = undefined
     await clock.advance(250)
     expect(writer.healthy()).toBe(true)
+  })
+
+  it('counts what is refused while it is begun for the start after that', async () => {
+    const { sink, clock, writer } = await bench()
+    sink.failing = 'ENOSPC'
+    await whyRefused(writer.append(decision()))
+    sink.failing = undefined
+    const held = Promise.withResolvers<void>()
+    sink.holding = held.promise
+    await clock.advance(250)
+    await whyRefused(writer.append(decision()))
+    held.resolve()
+    await settled()
+    sink.moved = true
+    await writer.append(decision())
+    const starts = sink.lines().map((line) => JSON.parse(line).refusedAppends)
+    expect(starts).toEqual([0, 1, 1, undefined])
   })
 
   it('keeps count of what was refused until a start has told it', async () => {

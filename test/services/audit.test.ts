@@ -378,6 +378,22 @@ describe('the deadline', () => {
     expect(only(log.records).outcome).toBe('refused')
   })
 
+  it('wipes it at once, even while the record of the refusal is still being written', async () => {
+    const { audit, log, clock } = bench()
+    log.appending = () => new Promise(() => undefined)
+    const work = Promise.withResolvers<void>()
+    let late: ReturnType<typeof disclosed> | undefined
+    void reading(audit, async (entry, of) => {
+      await work.promise
+      late = disclosed(of)
+      return entry.disclosed(late)
+    })
+    await clock.advance(DEADLINE_MS)
+    work.resolve()
+    await settled()
+    expect(late?.wiped).toBe(1)
+  })
+
   it('wipes what a story disclosed in time but then sat upon', async () => {
     const { audit, clock } = bench()
     let plaintext: ReturnType<typeof disclosed> | undefined
