@@ -50,7 +50,7 @@ function podToken(): string {
 }
 
 describe('tokens', () => {
-  it('carry what a kubelet’s projected token carries', () => {
+  it("carry what a kubelet's projected token carries", () => {
     const { uid } = cluster.putServiceAccount(API)
     const pod = cluster.putPod({ ...POD, serviceAccount: 'api', node: 'worker-1' })
     const token = cluster.issueToken({

@@ -40,14 +40,20 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const positive = new Map<string, { until: number; authentication: Authentication }>()
 
   return (token, audiences) => {
+    if (cacheMs === 0) return look(token, audiences)
+    const now = clock.now()
+    // Entries lie in the order in which they end, so that forgetting stops at the first that lives.
+    for (const [ended, { until }] of positive) {
+      if (until > now) break
+      positive.delete(ended)
+    }
     const cacheKey = createHash('sha256')
       .update(JSON.stringify([token, audiences]))
       .digest('hex')
     const kept = positive.get(cacheKey)
-    if (kept !== undefined && clock.now() < kept.until) return kept.authentication
+    if (kept !== undefined) return kept.authentication
     const authentication = look(token, audiences)
-    if (cacheMs > 0 && 'user' in authentication)
-      positive.set(cacheKey, { until: clock.now() + cacheMs, authentication })
+    if ('user' in authentication) positive.set(cacheKey, { until: now + cacheMs, authentication })
     return authentication
   }
 

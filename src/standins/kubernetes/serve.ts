@@ -23,13 +23,14 @@ export function serveCluster(request: StandinRequest, cluster: Cluster): Standin
 
 function answer(request: StandinRequest, cluster: Cluster): StandinReply {
   const path = decoded(request.path)
-  if (path === undefined)
-    return { status: 400, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '400 Bad Request' }
+  if (path === undefined) return NOT_A_PATH
   const user = authenticated(request, cluster)
   if (user === undefined) return refusal(401, 'Unauthorized', 'Unauthorized')
   const what = asked(request, path)
   return forbidden(what, user, cluster.rights.get(user.username) ?? []) ?? route(request, what, cluster)
 }
+
+const NOT_A_PATH = { status: 400, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '400 Bad Request' }
 
 function decoded(path: string): string | undefined {
   try {
@@ -66,10 +67,11 @@ function route(request: StandinRequest, what: Asked, cluster: Cluster): StandinR
   return unknownResource()
 }
 
+const VERSION = { major: '1', minor: '36', gitVersion: 'v1.36.3', platform: 'linux/amd64' }
+
 function nonResource(path: string, cluster: Cluster): StandinReply {
   if (path === '/livez' || path === '/readyz' || path === '/healthz') return text(200, 'ok')
-  if (path === '/version')
-    return object(200, { major: '1', minor: '36', gitVersion: 'v1.36.3', platform: 'linux/amd64' })
+  if (path === '/version') return object(200, VERSION)
   if (path === '/openid/v1/jwks') {
     const reply = object(200, { keys: [cluster.key.jwk] })
     return { ...reply, headers: { ...reply.headers, 'content-type': 'application/jwk-set+json' } }

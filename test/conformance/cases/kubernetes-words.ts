@@ -40,7 +40,7 @@ export async function goodClaims(
 }
 
 /** A Status that refuses. */
-export function status(code: number, reason: string, message: string, details?: object | undefined): Expected {
+export function status(code: number, reason: string, message: string, details?: object): Expected {
   return {
     status: code,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-cache, private' },
