@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { getEventListeners } from 'node:events'
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import type { Outbound, Sender, SendOptions } from '../../src/external/send.ts'
@@ -166,6 +167,45 @@ describe('where a call goes', () => {
     await using peer = await startPeer((reply) => reply.end())
     expect(await codeOf(sending(peer.url).send({ ...GET, path }, never))).toBe('path')
     expect(peer.connections.made).toBe(0)
+  })
+
+  it('puts a path on the wire only if every reader takes it for what it says', { timeout: 60_000 }, async () => {
+    await using peer = await startPeer((reply) => reply.end())
+    const { send } = sending(peer.url)
+    const harmless = fc.constantFrom('a', 'b1', '-', '_', '.c', '/a', '/b', '/')
+    const tricky = fc.constantFrom(
+      '.',
+      '..',
+      '/..',
+      '//',
+      '%',
+      '2e',
+      '\\',
+      '?',
+      '#',
+      '@',
+      ':',
+      ';',
+      '&',
+      '=',
+      ' ',
+      '\0',
+      'é',
+    )
+    const part = fc.oneof({ weight: 6, arbitrary: harmless }, { weight: 1, arbitrary: tricky })
+    const paths = fc.array(part, { maxLength: 12 }).map((found) => `/${found.join('')}`)
+    await fc.assert(
+      fc.asyncProperty(paths, async (path) => {
+        const outcome = await send({ ...GET, path }, never).catch((error: SendError) => error.code)
+        if (outcome === 'path') return
+        const { pathname, search } = new URL(`http://origin.invalid${path}`)
+        expect(peer.seen.at(-1)?.path).toBe(path)
+        expect(`${pathname}${search}`).toBe(path)
+        expect(decodeURIComponent(path)).toBe(path)
+      }),
+      { seed: 20261122, numRuns: 2_000 },
+    )
+    expect(peer.seen.length).toBeGreaterThan(100)
   })
 
   it.each([
