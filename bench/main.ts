@@ -1,0 +1,303 @@
+/**
+ * `npm run bench`: ratios, not absolute times. Contenders take turns within one run, so that a noisy machine is noisy for
+ * all of them. `--help` says what it takes.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { parseArgs } from 'node:util'
+import { Agent, request } from 'undici'
+import type { Service } from './contenders.ts'
+import { floor, getter, keyhole } from './contenders.ts'
+import type { Row } from './figures.ts'
+import { median, quantile, table, throughput, timed } from './figures.ts'
+import { connectionsTo, foundInMemory, residentBytes } from './process-state.ts'
+import type { StockSettings } from './stock-service.ts'
+import type { BenchWorld } from './world.ts'
+import { openWorld } from './world.ts'
+
+const HELP = `npm run bench [-- OPTIONS]
+
+Measures keyhole against the bare upstream calls, a service on the stock SDK transports, and the Python library,
+in interleaved rounds on real servers, which are built and started as for npm run test:real (cached).
+
+  --standins   on stand-ins instead; says so in the result
+  --quick      fewer rounds; for trying the bench itself
+  --write      keeps the table in bench/RESULTS.md
+  --help       this text
+`
+
+const { values: options } = parseArgs({
+  options: {
+    standins: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+const ROUNDS = options.quick ? 60 : 600
+const WARM_UP = options.quick ? 30 : 300
+const LOAD_MS = options.quick ? 1_500 : 4_000
+const LOAD_TURNS = options.quick ? 2 : 5
+const PYTHON_ROUNDS = options.quick ? 5 : 40
+const PYTHON_PROCESSES = options.quick ? 2 : 10
+const SOCKET_GETS = options.quick ? 1_000 : 10_000
+const MEMORY_GETS = options.quick ? 5_000 : 50_000
+const CANARIES = 300
+const CLIENTS = 32
+
+async function bench(): Promise<void> {
+  await using world = await openWorld(options.standins, say)
+  say(`servers: ${world.servers}`)
+  const rows: Row[] = []
+  {
+    await using service = await keyhole(world)
+    rows.push(...(await latencies(world, service)))
+    rows.push(...(await upstreamUse(world, service)))
+    rows.push(...(await loads(world, service)))
+  }
+  rows.push(await memoryGrowth(world))
+  rows.push(...(await canaries(world)))
+  const result = table(rows)
+  say(`\n${result}\n`)
+  if (options.write) await keep(world, result)
+}
+
+async function latencies(world: BenchWorld, service: Service): Promise<Row[]> {
+  say(`one client: ${ROUNDS} rounds of each contender in turn, after ${WARM_UP}`)
+  await using bare = floor(world)
+  const tokens = await world.freshTokens((ROUNDS + WARM_UP) * 2 + 1)
+  const [seenToken = '', ...fresh] = tokens
+  const samples = { floorUnseen: [], keyholeUnseen: [], floorSeen: [], keyholeSeen: [] } as Record<string, number[]>
+  const contenders: Record<string, () => Promise<void>> = {
+    floorUnseen: () => bare.unseen(fresh.pop() ?? ''),
+    keyholeUnseen: () => service.get(fresh.pop() ?? ''),
+    floorSeen: bare.seen,
+    keyholeSeen: () => service.get(seenToken),
+  }
+  const names = Object.keys(contenders)
+  for (let round = 0; round < ROUNDS + WARM_UP; round += 1) {
+    // Another one begins each time, so that none always follows the same neighbour.
+    for (let turn = 0; turn < names.length; turn += 1) {
+      const name = names[(round + turn) % names.length] ?? ''
+      const ms = await timed(contenders[name] ?? bare.seen)
+      if (round >= WARM_UP) samples[name]?.push(ms)
+    }
+    if (round % 100 === 99) say(`  ${round + 1} of ${ROUNDS + WARM_UP}`)
+  }
+  const p50 = (name: string) => median(samples[name] ?? [])
+  const unseen = p50('keyholeUnseen') / p50('floorUnseen')
+  const seen = p50('keyholeSeen') / p50('floorSeen')
+  const shown = (name: string) => `${ms(p50(name))} (p99 ${ms(quantile(samples[name] ?? [], 0.99))})`
+  return [
+    row(
+      'p50 of a GET, token never seen, against TokenReview + GET Secret + decrypt',
+      `${ratio(unseen)}: ${shown('keyholeUnseen')} against ${shown('floorUnseen')}`,
+      '<= 1.4x',
+      unseen <= 1.4,
+    ),
+    row(
+      'p50 of a GET, token seen, against GET Secret + decrypt',
+      `${ratio(seen)}: ${shown('keyholeSeen')} against ${shown('floorSeen')}`,
+      '<= 1.6x',
+      seen <= 1.6,
+    ),
+    ...(await againstPython(world, p50('keyholeUnseen'))),
+  ]
+}
+
+async function againstPython({ python }: BenchWorld, keyholeMs: number): Promise<Row[]> {
+  if (python === undefined) return []
+  say(`the Python library: ${PYTHON_ROUNDS} rounds in one process, ${PYTHON_PROCESSES} processes`)
+  const inProcess = median(await python.timeInOneProcess(PYTHON_ROUNDS))
+  const processes: number[] = []
+  for (let run = 0; run < PYTHON_PROCESSES; run += 1) processes.push(await python.timeAsProcess())
+  const faster = inProcess / keyholeMs
+  return [
+    row(
+      "against the Python library's init + read + logout in one process, p50",
+      `${ratio(faster)} faster: ${ms(inProcess)}`,
+      '>= 25x faster',
+      faster >= 25,
+    ),
+    row(
+      'against the Python library as a process, p50',
+      `${ratio(median(processes) / keyholeMs)} faster: ${ms(median(processes))}`,
+      '',
+    ),
+  ]
+}
+
+async function upstreamUse(world: BenchWorld, service: Awaited<ReturnType<typeof keyhole>>): Promise<Row[]> {
+  say(`upstream calls and sockets: ${SOCKET_GETS} GETs of ${CLIENTS} clients`)
+  const [token = ''] = await world.freshTokens(1)
+  await service.get(token)
+  // Within the keeping of the review and between two logins: the fewest of several counts is what one GET costs.
+  const counts: number[] = []
+  for (let round = 0; round < 20; round += 1) {
+    const before = await upstreamCalls(service.process.managementUrl)
+    await service.get(token)
+    counts.push((await upstreamCalls(service.process.managementUrl)) - before)
+  }
+  const calls = median(counts)
+  let left = SOCKET_GETS
+  await Promise.all(
+    Array.from({ length: CLIENTS }, async () => {
+      while (left-- > 0) await service.get(token)
+    }),
+  )
+  const ports = [world.upstreams.kubernetes.url, world.upstreams.vault.url].map((url) => Number(new URL(url).port))
+  const sockets = await Promise.all(ports.map((port) => connectionsTo(service.pid, port)))
+  return [
+    row('upstream calls for one GET with a seen token', String(calls), '2', calls === 2),
+    row(
+      `sockets to each upstream after ${SOCKET_GETS} GETs`,
+      sockets.join(' and '),
+      '<= 64',
+      sockets.every((count) => count <= 64),
+    ),
+  ]
+}
+
+async function upstreamCalls(managementUrl: string): Promise<number> {
+  const { body } = await request(`${managementUrl}/metrics`, { dispatcher: new Agent({ keepAliveTimeout: 1 }) })
+  const lines = (await body.text()).split('\n').filter((line) => line.startsWith('keyhole_upstream_calls_total{'))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}
+
+async function loads(world: BenchWorld, service: Service): Promise<Row[]> {
+  say(`${CLIENTS} clients: ${LOAD_TURNS} turns of ${LOAD_MS} ms each`)
+  await using stock = await startStock(world)
+  const tokens = await world.freshTokens(CLIENTS)
+  const perSecond = { keyhole: [] as number[], stock: [] as number[] }
+  for (let turn = 0; turn < LOAD_TURNS; turn += 1) {
+    perSecond.keyhole.push(await throughput(CLIENTS, LOAD_MS, (client) => service.get(tokens[client] ?? '')))
+    perSecond.stock.push(await throughput(CLIENTS, LOAD_MS, (client) => stock.get(tokens[client] ?? '')))
+  }
+  const [ours, theirs] = [median(perSecond.keyhole), median(perSecond.stock)]
+  return [
+    row(
+      `against the service on stock SDK transports, ${CLIENTS} clients, throughput`,
+      `${ratio(ours / theirs)}: ${Math.round(ours)}/s against ${Math.round(theirs)}/s`,
+      '>= 8x',
+      ours / theirs >= 8,
+    ),
+  ]
+}
+
+async function startStock(world: BenchWorld): Promise<Service> {
+  const { upstreams, credentials, serving, place } = world
+  const settings: StockSettings = {
+    kubernetes: { url: upstreams.kubernetes.url, caFile: upstreams.kubernetes.caFile, token: credentials.kubernetes },
+    vault: { url: upstreams.vault.url, ca: world.upstreamCa, token: credentials.vault },
+    serving,
+    place,
+    keys: ['PGHOST', 'PGPORT', 'PGUSER', 'PGPASSWORD', 'LEDGER_ID'],
+  }
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'stock-service.ts'), JSON.stringify(settings)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const url = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', resolve)
+    child.once('exit', () => reject(new Error('the stock service did not start')))
+  })
+  const client = getter(world, `${url}/secrets/db`)
+  return {
+    ...client,
+    pid: child.pid ?? 0,
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]()
+      child.kill('SIGKILL')
+    },
+  }
+}
+
+async function memoryGrowth(world: BenchWorld): Promise<Row> {
+  say(`memory: ${MEMORY_GETS} GETs after a warm-up`)
+  await using service = await keyhole(world)
+  const gets = async (count: number): Promise<void> => {
+    const tokens = await world.freshTokens(8)
+    let left = count
+    await Promise.all(
+      tokens.map(async (token) => {
+        while (left-- > 0) await service.get(token)
+      }),
+    )
+  }
+  // Several samples a phase, and the least of them: what is left when the collector has just been there.
+  const least = async (): Promise<number> => {
+    const samples: number[] = []
+    for (let sample = 0; sample < 5; sample += 1) {
+      await gets(MEMORY_GETS / 50)
+      samples.push(await residentBytes(service.pid))
+    }
+    return Math.min(...samples)
+  }
+  await gets(MEMORY_GETS / 2)
+  const before = await least()
+  await gets(MEMORY_GETS)
+  const growth = ((await least()) - before) / 1e6
+  return row(`resident memory growth over ${MEMORY_GETS} GETs`, `${growth.toFixed(1)} MB`, '< 10 MB', growth < 10)
+}
+
+/** Distinct secrets pass through; then the parent, which made them, looks for them in the child. */
+async function canaries(world: BenchWorld): Promise<Row[]> {
+  say(`memory after ${CANARIES} GETs of distinct secrets`)
+  await using service = await keyhole(world)
+  const [token = ''] = await world.freshTokens(1)
+  const granted: Buffer[] = []
+  const ungranted: Buffer[] = []
+  for (let index = 0; index < CANARIES; index += 1) {
+    const [yes, no] = [canary(), canary()]
+    granted.push(Buffer.from(yes))
+    ungranted.push(Buffer.from(no))
+    await world.seal(JSON.stringify({ PGHOST: 'db', PGPASSWORD: yes, MIGRATOR_PASSWORD: no }))
+    await service.get(token)
+  }
+  // Whatever comes after them, so that the last one is not found merely for being the last.
+  await world.seal(JSON.stringify({ PGHOST: 'db', PGPASSWORD: 'x'.repeat(40), MIGRATOR_PASSWORD: 'y'.repeat(40) }))
+  for (let index = 0; index < 20; index += 1) await service.get(token)
+  const found = await foundInMemory(service.pid, granted)
+  const never = await foundInMemory(service.pid, ungranted)
+  return [
+    row(`granted values found in memory, of ${CANARIES}`, String(found), '<= 2', found <= 2),
+    row(`never granted values found in memory, of ${CANARIES}`, String(never), '0', never === 0),
+  ]
+}
+
+function canary(): string {
+  return `canary-${crypto.randomUUID()}-${crypto.randomUUID()}`
+}
+
+async function keep(world: BenchWorld, result: string): Promise<void> {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+  const text = `# Figures
+
+\`npm run bench -- --write\` wrote this at commit ${commit}, on ${new Date().toISOString().slice(0, 10)}, with Node ${process.version} on
+${world.servers}. Contenders took turns within one run; quote the ratios, not the times.
+
+${result}
+`
+  await writeFile(join(import.meta.dirname, 'RESULTS.md'), text)
+}
+
+function row(measure: string, figure: string, goal: string, met?: boolean): Row {
+  return { measure, figure, goal, met }
+}
+
+function ratio(value: number): string {
+  return `${value.toFixed(2)}x`
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(2)} ms`
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+if (options.help) say(HELP)
+else await bench()
