@@ -15,7 +15,7 @@ export default defineConfig({
     ],
     coverage: {
       provider: 'v8',
-      include: ['src/routes/**', 'src/services/**', 'src/policy/**', 'src/dictionary.ts', 'src/base64.ts', 'src/base64.ts'],
+      include: ['src/routes/**', 'src/services/**', 'src/policy/**', 'src/dictionary.ts', 'src/base64.ts'],
       exclude: ['src/policy/write-schema.ts'],
       thresholds: { statements: 100, branches: 100 },
       reportsDirectory: 'coverage',
