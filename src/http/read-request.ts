@@ -72,7 +72,7 @@ function wantsRaw(accept: string | undefined): boolean {
     .toLowerCase()
     .split(',')
     .filter((range) => !/;\s*q=0(?:\.0*)?\s*(?:;|$)/.test(range))
-    .map((range) => range.split(';')[0]?.trim() ?? '')
+    .map((range) => range.replace(/;.*/s, '').trim())
   if (ranges.some((range) => JSON_RANGES.has(range))) return false
   if (ranges.includes('application/octet-stream')) return true
   throw new KeyholeError('NOT_ACCEPTABLE', { why: 'media-type' })
