@@ -33,12 +33,14 @@ export function discloser(bounds: Bounds): Disclose {
   return function disclose(opened) {
     const { grant, etag, parts: sealedParts } = opened.sealed
     const { keys, missing, body } = grant.format === 'json' ? dictionary(opened, bounds) : files(opened)
-    const contentType: Disclosed['contentType'] = grant.raw
-      ? 'application/octet-stream'
-      : 'application/json; charset=utf-8'
+    const contentType = grant.raw ? 'application/octet-stream' : 'application/json; charset=utf-8'
     const keyVersions = [...new Set(sealedParts.map(({ keyVersion }) => keyVersion))]
     const wiping = { [Symbol.dispose]: () => wipe(body) }
-    return labelled('disclosed', { grant, keys, missing, contentType, etag, keyVersions, ...wiping }, { body })
+    return labelled(
+      'disclosed',
+      { grant, keys, missing, contentType, etag, keyVersions, ...wiping },
+      { body },
+    ) as Disclosed
   }
 }
 

@@ -29,7 +29,7 @@ export interface TransitKeys {
   conditions(): ReadonlyMap<string, KeyCondition>
 }
 
-export type KeyCondition = 'derived' | 'not-derived' | 'missing' | 'role-refused' | 'unknown'
+export type KeyCondition = 'derived' | 'not-derived' | 'missing' | 'role-refused'
 
 export interface TransitKeysOptions {
   /** Asks Vault to decrypt this ciphertext without a context, and answers how it refused; undefined if it did not. */
@@ -44,8 +44,8 @@ export interface TransitKeysOptions {
 }
 
 interface Known {
+  readonly key: TransitKey
   readonly condition: KeyCondition
-  readonly kind: UpstreamKind | undefined
   readonly askAgainAt: number
 }
 
@@ -53,18 +53,18 @@ interface Known {
 const MAX_VERSION = 2 ** 29
 
 export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKeysOptions): TransitKeys {
-  const known = new Map<string, Known & { readonly key: TransitKey }>()
+  const known = new Map<string, Known>()
   const questions = joined<string, Known>()
 
   async function question(key: TransitKey, signal: AbortSignal): Promise<Known> {
     const id = identityOf(key)
     return await questions.join(id, signal, async (shared) => {
-      const kind = await probe(key, shared)
-      const condition = conditionOf(kind)
-      if (condition === 'unknown') throw new UpstreamError('vault', kind ?? 'garbage')
-      const answer = { condition, kind, askAgainAt: clock.now() + (condition === 'derived' ? keepMs : retryMs) }
-      if (known.get(id)?.condition !== condition) changed(key, condition, FIXES[condition])
-      known.set(id, { ...answer, key })
+      const condition = conditionOf(await probe(key, shared))
+      const answer = { key, condition, askAgainAt: clock.now() + (condition === 'derived' ? keepMs : retryMs) }
+      if (known.get(id)?.condition !== condition) {
+        changed(key, condition, condition === 'derived' ? undefined : FIXES[condition])
+      }
+      known.set(id, answer)
       return answer
     })
   }
@@ -93,12 +93,9 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKey
           : await question(key, signal).catch((error: unknown) => {
               throw vaultRefusal(error)
             })
-      if (answer.condition === 'derived') return
-      const fix = FIXES[answer.condition]
-      throw new KeyholeError('KEY_UNUSABLE', {
-        why: `transit-key-${answer.condition}`,
-        ...(fix !== undefined && { fix }),
-      })
+      const { condition } = answer
+      if (condition === 'derived') return
+      throw new KeyholeError('KEY_UNUSABLE', { why: `transit-key-${condition}`, fix: FIXES[condition] })
     },
     async recheck(keys, signal) {
       const bound = [...keys].filter((key) => key.binding === 'place')
@@ -130,6 +127,7 @@ function identityOf(key: TransitKey): string {
   return JSON.stringify([key.mount, key.name, key.vaultRoles.read ?? null])
 }
 
+/** @throws UpstreamError for an answer that tells nothing of the key. */
 function conditionOf(kind: UpstreamKind | undefined): KeyCondition {
   switch (kind) {
     case 'context-missing':
@@ -147,11 +145,11 @@ function conditionOf(kind: UpstreamKind | undefined): KeyCondition {
     case undefined:
       return 'not-derived'
     default:
-      return 'unknown'
+      throw new UpstreamError('vault', kind)
   }
 }
 
-const FIXES: Partial<Record<KeyCondition, string>> = {
+const FIXES: Readonly<Record<Exclude<KeyCondition, 'derived'>, string>> = {
   'not-derived':
     'create the Transit key with derived=true and encrypt its Secrets again, or set binding: none on the TransitKey and accept that its ciphertext opens wherever it is pasted',
   missing: 'create the Transit key in Vault with derived=true, or mend mount and name of the TransitKey',

@@ -80,18 +80,18 @@ export function turnstile(bounds: TurnstileBounds): Turnstile {
 /** Counts per peer; an address with none is forgotten, so that the map stays as small as what is counted. */
 function tally(perPeer: number) {
   const counts = new Map<string, number>()
+  const of = (peer: string): number => counts.get(peer) ?? 0
   let total = 0
   return {
     total: () => total,
-    hasRoom: (peer: string) => (counts.get(peer) ?? 0) < perPeer,
+    hasRoom: (peer: string) => of(peer) < perPeer,
     add(peer: string): void {
       total += 1
-      counts.set(peer, (counts.get(peer) ?? 0) + 1)
+      counts.set(peer, of(peer) + 1)
     },
     remove(peer: string): void {
       total -= 1
-      const left = (counts.get(peer) ?? 0) - 1
-      if (left > 0) counts.set(peer, left)
+      if (of(peer) > 1) counts.set(peer, of(peer) - 1)
       else counts.delete(peer)
     },
   }

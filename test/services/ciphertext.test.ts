@@ -224,7 +224,8 @@ describe('the ETag', () => {
     const files = fc.dictionary(fc.constantFrom('a', 'b', 'ab'), fc.constantFrom('vault:v1:AAAA', 'vault:v1:AAAB'))
     await fc.assert(
       fc.asyncProperty(files, files, async (a, b) => {
-        const same = JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort())
+        const names = Object.keys({ ...a, ...b })
+        const same = names.every((name) => a[name] === b[name])
         expect((await etag(filesGrantOf(), stored(a))) === (await etag(filesGrantOf(), stored(b)))).toBe(same)
       }),
       { seed: 3 },
