@@ -1,6 +1,5 @@
 /** What a person reads when their machine cannot build or start the servers. */
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -70,7 +69,10 @@ describe('a server process', () => {
     const child = readFileSync(join(directory, 'child'), 'utf8').trim()
     await it.kill()
     // Gone, or dead and not yet fetched by the init process.
-    const state = (): string => spawnSync('ps', ['-o', 'stat=', '-p', child], { encoding: 'utf8' }).stdout
-    await until('the child is dead', async () => /^(Z.*)?$/.test(state().trim()))
+    const state = (): string => {
+      const file = `/proc/${child}/stat`
+      return existsSync(file) ? (readFileSync(file, 'utf8').split(' ')[2] ?? '') : 'gone'
+    }
+    await until('the child is dead', async () => ['gone', 'Z'].includes(state()))
   })
 })

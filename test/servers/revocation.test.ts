@@ -2,7 +2,7 @@
  * How long a token outlives its reason. The API server keeps what it accepted for 10 s and keyhole for another 10 s; a pod that
  * is being deleted has its grace and 60 s more. The bounds are the sums, with 5 s for looking.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import type { World } from './world.ts'
 import { JOB, startWorld } from './world.ts'
 
@@ -13,7 +13,7 @@ const POD_LEEWAY_MS = 60_000
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld(inject('connection'))
 })
 afterAll(() => world[Symbol.asyncDispose]())
 

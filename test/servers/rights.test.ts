@@ -1,5 +1,5 @@
 /** Each right that an operator gives keyhole is needed: without it reading stops, with the code that names it; with it, it goes on. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import type { Installation } from './set-up.ts'
 import { installationOf } from './set-up.ts'
 import type { World } from './world.ts'
@@ -8,7 +8,7 @@ import { API, startWorld } from './world.ts'
 let world: World
 let rights: Installation['rights']
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld(inject('connection'))
   rights = installationOf(world.operator).rights
 })
 afterAll(() => world[Symbol.asyncDispose]())

@@ -28,8 +28,8 @@ export interface Servers extends AsyncDisposable {
   /** Resolves once it answers. Vault answers sealed. */
   start(name: ServerName): Promise<void>
   kill(name: ServerName): Promise<void>
-  /** Ends all three, the API server before etcd, and removes the directory. */
-  stop(): Promise<void>
+  /** Ends all three, the API server before etcd, and removes the directory; after a failure it says what the logs end with. */
+  stop(outcome?: 'failed'): Promise<void>
 }
 
 /** What is needed to reach the servers as their administrator; plain JSON, so that it can be handed to a test. */
@@ -97,8 +97,9 @@ export async function startServers({ programs, say, ports }: StartOptions): Prom
     for (const name of ['vault', 'kubernetes', 'etcd'] as const) await processes[name].kill()
   }
 
-  async function stop(): Promise<void> {
+  async function stop(outcome?: 'failed'): Promise<void> {
     await killAll()
+    if (outcome === 'failed') for (const { tail } of Object.values(processes)) say(tail())
     rmSync(directory, { recursive: true, force: true })
   }
 
@@ -112,7 +113,7 @@ export async function startServers({ programs, say, ports }: StartOptions): Prom
       kubernetes: { origin: `https://127.0.0.1:${used.kubernetes}`, ...tokens, signingKeyFile: signingKey(directory) },
       vault: await initialiseVault(layout),
     }
-    return { connection, start, kill, stop, [Symbol.asyncDispose]: stop }
+    return { connection, start, kill, stop, [Symbol.asyncDispose]: () => stop() }
   } catch (thrown) {
     await killAll()
     say(`the servers did not start; their logs stay in ${directory}`)

@@ -8,7 +8,7 @@ export default defineProject({
     globalSetup: ['./global-set-up.ts'],
     // All suites share the servers, and some of them kill or seal them.
     fileParallelism: false,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
   },
 })

@@ -5,7 +5,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inject } from 'vitest'
 import { publish } from '../../src/testing/mounted-volume.ts'
 import type { Keyhole } from '../../src/testing/start-keyhole.ts'
 import { startKeyholeOn } from '../../src/testing/start-keyhole.ts'
@@ -13,6 +12,7 @@ import type { TokenOrder } from '../conformance/environment.ts'
 import type { RealOperator } from './operator.ts'
 import { operatorOf } from './operator.ts'
 import { AUDIENCE, DERIVED_KEY, KEYHOLE, REALM, SECRETS } from './set-up.ts'
+import type { Connection } from './start.ts'
 import { ISSUER } from './start.ts'
 import type { Patience } from './until.ts'
 import { until } from './until.ts'
@@ -100,8 +100,7 @@ spec:
 `,
 } as const
 
-export async function startWorld(): Promise<World> {
-  const connection = inject('connection')
+export async function startWorld(connection: Connection): Promise<World> {
   const operator = operatorOf(connection)
   await seed(operator)
   const credentials = await mkdtemp(join(tmpdir(), 'keyhole-credentials-'))
