@@ -1,7 +1,7 @@
 /** Tells that a directory may have changed. Only a hint: it may be late, double, or missing, as on network file systems. */
 
 import type { FSWatcher } from 'node:fs'
-import { watch } from 'node:fs'
+import { watch as watchFiles } from 'node:fs'
 
 export interface Hints {
   /** Watches exactly these directories from now on. */
@@ -9,31 +9,39 @@ export interface Hints {
   close(): void
 }
 
-export function directoryHints(hint: () => void): Hints {
-  const watchers = new Map<string, FSWatcher>()
+/** @throws whatever the system says when there is nothing to watch, or no more watches to be had. */
+export type Watch = (directory: string, hint: () => void) => Pick<FSWatcher, 'on' | 'close'>
+
+export function directoryHints(hint: () => void, watch: Watch = watchDirectory): Hints {
+  const watchers = new Map<string, ReturnType<Watch>>()
 
   function drop(directory: string): void {
     watchers.get(directory)?.close()
     watchers.delete(directory)
   }
 
+  function add(directory: string): void {
+    try {
+      const watcher = watch(directory, hint)
+      watchers.set(directory, watcher)
+      watcher.on('error', () => drop(directory))
+    } catch {
+      // Without a hint the clock will do.
+    }
+  }
+
   return {
     follow(directories) {
       const wanted = new Set(directories)
       for (const directory of watchers.keys()) if (!wanted.has(directory)) drop(directory)
-      for (const directory of wanted) {
-        if (watchers.has(directory)) continue
-        try {
-          const watcher = watch(directory, { persistent: false }, hint)
-          watcher.on('error', () => drop(directory))
-          watchers.set(directory, watcher)
-        } catch {
-          // No more watches to be had, or it is gone again: the clock will notice changes.
-        }
-      }
+      for (const directory of wanted) if (!watchers.has(directory)) add(directory)
     },
     close() {
       for (const directory of watchers.keys()) drop(directory)
     },
   }
+}
+
+function watchDirectory(directory: string, hint: () => void): FSWatcher {
+  return watchFiles(directory, { persistent: false }, hint)
 }

@@ -20,8 +20,8 @@ export interface InForce {
   readonly policy: Policy
   /** By id. */
   readonly documents: ReadonlyMap<string, PolicyDocument>
-  /** The ids that each file named or may still hold, by its path. */
-  readonly homes: ReadonlyMap<string, ReadonlySet<string>>
+  /** By path, the ids that the file named or may still hold, and how many times. */
+  readonly homes: ReadonlyMap<string, ReadonlyMap<string, number>>
   readonly problems: readonly PolicyProblem[]
 }
 
@@ -39,11 +39,11 @@ interface Claim {
 
 export function settle(previous: InForce, read: readonly ParsedFile[]): InForce {
   const files = read.flatMap((file) => (file.tree ? [file, ...lostFiles(previous, file.path)] : [file]))
-  const homes = new Map<string, ReadonlySet<string>>()
+  const homes = new Map<string, ReadonlyMap<string, number>>()
   const claims = new Map<string, Claim[]>()
   for (const file of files) {
     const made = claimsOf(previous, file)
-    homes.set(file.path, new Set(made.keys()))
+    homes.set(file.path, new Map([...made].map(([id, some]) => [id, some.length])))
     for (const [id, some] of made) claims.set(id, [...(claims.get(id) ?? []), ...some])
   }
   const documents = new Map<string, PolicyDocument>()
@@ -80,10 +80,15 @@ function claimsOf(previous: InForce, file: ParsedFile): ReadonlyMap<string, read
   }
   for (const document of file.documents) claim(document.id, { position: document.position, document, hidden: false })
   for (const { id, position } of file.named) claim(id, { position, hidden: false })
-  for (const id of mayHide(file) ? (previous.homes.get(file.path) ?? []) : []) {
-    if (!claims.has(id)) claim(id, { position: START, hidden: true })
+  for (const [id, times] of mayHide(file) ? homeOf(previous, file) : []) {
+    // Each time: of a document that was there twice, one copy must not win by the other's losing its name.
+    for (let shown = claims.get(id)?.length ?? 0; shown < times; shown++) claim(id, { position: START, hidden: true })
   }
   return claims
+}
+
+function homeOf(previous: InForce, { path }: ParsedFile): ReadonlyMap<string, number> {
+  return previous.homes.get(path) ?? new Map()
 }
 
 function mayHide(file: ParsedFile): boolean {
@@ -99,7 +104,7 @@ function movedTo({ file, position }: Claim, last: PolicyDocument): PolicyDocumen
 function notTaken(previous: InForce, file: ParsedFile): readonly PolicyProblem[] {
   if (!mayHide(file) || file.tree) return []
   const shown = new Set([...file.documents, ...file.named].map(({ id }) => id))
-  const hidden = [...(previous.homes.get(file.path) ?? [])].filter((id) => previous.documents.has(id) && !shown.has(id))
+  const hidden = [...homeOf(previous, file).keys()].filter((id) => previous.documents.has(id) && !shown.has(id))
   const stays =
     hidden.length === 0 ? '' : ` What it held before stays in force, even if it was to be removed: ${listed(hidden)}.`
   if (!file.readable) return [problemAt(file.path, START, `Nothing of this file is taken.${stays}`)]
