@@ -144,7 +144,12 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     sharePerPeer: REQUEST_SHARE,
   })
   const door = {
-    audit: auditor({ log: audit, clock, deadlineMs: config.KEYHOLE_DEADLINE_MS }),
+    audit: auditor({
+      log: audit,
+      clock,
+      deadlineMs: config.KEYHOLE_DEADLINE_MS,
+      policyHash: () => policy.current().hash,
+    }),
     authenticate: authenticator({
       reviews: kubernetes,
       turnstile: reviews,

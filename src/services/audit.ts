@@ -75,9 +75,11 @@ export interface AuditOptions {
   readonly log: Ledger
   readonly clock: Clock
   readonly deadlineMs: number
+  /** Of the policy in force. */
+  readonly policyHash: () => string
 }
 
-export function auditor({ log, clock, deadlineMs }: AuditOptions): Audit {
+export function auditor({ log, clock, deadlineMs, policyHash }: AuditOptions): Audit {
   return async function audit<T>(attempt: Attempt, story: Story<T>): Promise<T> {
     if (!log.healthy()) {
       // Asks nobody anything: what could not be recorded must not be decrypted either.
@@ -85,7 +87,7 @@ export function auditor({ log, clock, deadlineMs }: AuditOptions): Audit {
       throw new KeyholeError('AUDIT_UNAVAILABLE', { why: 'audit-log-failed' })
     }
     const startedAt = clock.now()
-    const draft = openDraft(attempt)
+    const draft = openDraft(attempt, policyHash)
     const ending = await tell(story, draft, attempt.gone)
     try {
       if ('refused' in ending) throw await leaveRefused(attempt, draft, ending, startedAt)
@@ -196,8 +198,9 @@ interface Draft {
   close(): void
 }
 
-function openDraft(attempt: Attempt): Draft {
+function openDraft(attempt: Attempt, policyInForce: () => string): Draft {
   let caller: Caller | undefined
+  let policyHash: string | undefined
   let grant: Grant | undefined
   let made: { readonly record: Recorded<unknown>; readonly verdict: Verdict } | undefined
   let broken: KeyholeError | undefined
@@ -227,6 +230,8 @@ function openDraft(attempt: Attempt): Draft {
       mustBeOpen()
       must(caller === undefined, 'identified-twice')
       caller = found
+      // Whoever is identified is decided about at once: a refusal, too, is by this policy.
+      policyHash = policyInForce()
       return found
     },
     granted(given) {
@@ -283,7 +288,7 @@ function openDraft(attempt: Attempt): Draft {
         caller,
         secret: grant?.secret ?? (attempt.name && { namespace: caller?.namespace, ...attempt.name }),
         otherKeys: Math.max(0, asked - verdict.keys.length),
-        policyHash: grant?.policyHash,
+        policyHash: grant?.policyHash ?? policyHash,
         transitKey: grant && { mount: grant.transitKey.mount, name: grant.transitKey.name, versions },
         ...verdict,
         durationMs: nowMs - startedAtMs,

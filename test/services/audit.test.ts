@@ -12,7 +12,7 @@ const DEADLINE_MS = 5000
 function bench() {
   const log = ledger()
   const clock = virtualClock()
-  return { log, clock, audit: auditor({ log, clock, deadlineMs: DEADLINE_MS }) }
+  return { log, clock, audit: auditor({ log, clock, deadlineMs: DEADLINE_MS, policyHash: () => 'hash-in-force' }) }
 }
 
 async function refused(answer: Promise<unknown>): Promise<KeyholeError> {
@@ -138,7 +138,7 @@ describe('refusals', () => {
       keys: [],
       otherKeys: 2,
       secret: { namespace: 'payments', name: 'db' },
-      policyHash: undefined,
+      policyHash: 'hash-in-force',
       transitKey: undefined,
     })
   })
