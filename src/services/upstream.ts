@@ -57,6 +57,8 @@ const VAULT_CODES: Partial<Record<UpstreamKind, 'VAULT_SEALED' | 'CIPHERTEXT_REJ
 }
 
 const VAULT_FIXES: Partial<Record<UpstreamKind, string>> = {
+  unauthorized:
+    "Vault refuses keyhole's login: it cannot reach the API server to review keyhole's token, or the Vault role binds another ServiceAccount, namespace or audience",
   forbidden: 'give the Vault role a policy with capability "update" on <mount>/decrypt/<key>',
   'role-missing': 'create the Vault role, or name the right one in vaultRoles.read of the TransitKey',
   'mount-missing': 'enable the transit engine at the mount that the TransitKey names, or mend spec.mount',

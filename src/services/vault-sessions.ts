@@ -15,7 +15,7 @@ export interface VaultLogins {
 export interface VaultSessions {
   /**
    * Runs `act` with a token of the role. A 403 may be a token that ended on the way, so it logs in again, once.
-   * @throws UpstreamError of the login or of `act`.
+   * @throws UpstreamError of the login (`unauthorized` where it was refused) or of `act`.
    */
   use<T>(role: string, signal: AbortSignal, act: (token: Token) => Promise<T>): Promise<T>
 }
@@ -43,7 +43,9 @@ export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessio
   async function login(role: string, signal: AbortSignal): Promise<Session> {
     return await loginsInFlight.join(role, signal, async (shared) => {
       const askedAt = clock.now()
-      const { token, leaseSeconds } = await logins.login(role, shared)
+      const { token, leaseSeconds } = await logins.login(role, shared).catch((error: unknown) => {
+        throw loginRefusal(error)
+      })
       const lifeMs = Math.min(leaseSeconds * 1000, maxUseMs)
       const usableMs = lifeMs - marginMs
       const session = { token, renewAt: askedAt + usableMs / 2, endsAt: askedAt + usableMs }
@@ -75,4 +77,13 @@ export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessio
       }
     },
   }
+}
+
+/**
+ * A login's 403 says nothing of the role's rights: Vault answers so, too, while it cannot reach the API server. Told
+ * apart here, or an outage there would look like a missing policy of every key.
+ */
+function loginRefusal(thrown: unknown): unknown {
+  if (!(thrown instanceof UpstreamError && thrown.kind === 'forbidden')) return thrown
+  return new UpstreamError('vault', 'unauthorized', thrown.status)
 }

@@ -132,6 +132,19 @@ describe('vaultSessions: a login', () => {
     await expect(tokenNow()).resolves.toBe('t2')
   })
 
+  test('that is refused with 403 tells of no missing policy: Vault says so while the API server is away, too', async () => {
+    const { sessions, tokenNow, answering } = vault()
+    const refused = new UpstreamError('vault', 'forbidden', 403)
+    answering.failure = refused
+    await expect(tokenNow()).rejects.toMatchObject({ upstream: 'vault', kind: 'unauthorized', status: 403 })
+    answering.failure = undefined
+    const act = async () => {
+      answering.failure = refused
+      throw refused
+    }
+    await expect(sessions.use('r', patient, act)).rejects.toMatchObject({ kind: 'unauthorized' })
+  })
+
   test('is one for all who wait for it, each with its own deadline', async () => {
     const { tokenNow, logins, admit } = vault({ hold: true })
     const hasty = new AbortController()
