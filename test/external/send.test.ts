@@ -546,7 +546,7 @@ describe('TLS', () => {
     await send(GET, never)
     ca = ''
     expect(await codeOf(send(GET, never))).toBe('tls')
-    expect(peer.seen).toHaveLength(1)
+    expect(peer.connections.made).toBe(1)
   })
 
   it('refuses a CA for an origin without TLS', () => {
