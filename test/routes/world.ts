@@ -57,6 +57,10 @@ export async function startWorld(options: Omit<StartOptions, 'clock'> = {}): Pro
   const clock = virtualClock()
   const keyhole = await startKeyhole({ policy: POLICY, ...options, clock })
   seed(keyhole.kubernetes, keyhole.vault)
+  // Both keys asked about: from here on what goes upstream goes there for a request.
+  const { keys, policy } = keyhole.serving.wired
+  while (keys.conditions().size < policy.current().transitKeys.size) await new Promise(setImmediate)
+  keyhole.vault.requests.clear()
   return { ...keyhole, clock }
 }
 
@@ -101,7 +105,7 @@ function seed(kubernetes: KubernetesStandin, vault: VaultStandin): void {
   )
 }
 
-/** Requests that keyhole made for a caller: its own logins and probes of keys come and go by themselves. */
+/** What keyhole asked for a caller: its own logins come and go by themselves. */
 export function upstreamCalls({ kubernetes, vault }: KeyholeOnStandins): string[] {
   return [...kubernetes.requests.entries(), ...vault.requests.entries()]
     .map(({ method, path }) => `${method} ${path}`)
