@@ -5,10 +5,13 @@
  * No name ends in `_PORT` or begins with `KEYHOLE_SERVICE`: a Service named `keyhole` puts such variables into every
  * pod of its namespace, and they must neither mean anything here nor stop the start.
  */
+import { isIP } from 'node:net'
 import { z } from 'zod'
-import { didYouMean } from './policy/words.ts'
+import { didYouMean, quoted } from './policy/words.ts'
 
 const ms = (initial: number, min: number, max: number) => whole(initial, min, max)
+
+const oneOf = <const T extends readonly string[]>(words: T) => z.enum(words, { error: `must be ${words.join(' or ')}` })
 
 function whole(initial: number, min: number, max: number) {
   return z
@@ -23,7 +26,7 @@ const address = z
   .string()
   .transform((text) => /^(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text))
   .refine(
-    (match) => match !== null && Number(match[3]) <= 65_535,
+    (match) => match !== null && isIP(match[1] ?? match[2] ?? '') !== 0 && Number(match[3]) <= 65_535,
     'must be ADDRESS:PORT, e.g. 0.0.0.0:8443 or [::]:8443',
   )
   .transform((match): Listen => ({ host: match?.[1] ?? match?.[2] ?? '', port: Number(match?.[3]) }))
@@ -62,9 +65,9 @@ export const SETTINGS = {
     .describe('Where probes and metrics are served, over plain HTTP.'),
   KEYHOLE_TLS_CERT_FILE: file.optional().describe('PEM certificate chain of the service; re-read as it is renewed.'),
   KEYHOLE_TLS_KEY_FILE: file.optional().describe('PEM private key of the certificate.'),
-  KEYHOLE_TLS_MIN_VERSION: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to accept.'),
+  KEYHOLE_TLS_MIN_VERSION: oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to accept.'),
   KEYHOLE_PLAIN_HTTP: z
-    .literal('allow')
+    .literal('allow', { error: 'must be "allow" or absent' })
     .optional()
     .describe(
       '`allow` serves without TLS on other than loopback addresses. Tokens and secrets then cross the network in the clear.',
@@ -77,8 +80,7 @@ export const SETTINGS = {
     .regex(/^(?:stdout|file:\/.+)$/, 'must be "stdout" or "file:/absolute/path"')
     .default('stdout')
     .describe('Where audit records go: `stdout`, or `file:/absolute/path`.'),
-  KEYHOLE_LOG_LEVEL: z
-    .enum(['debug', 'info', 'warn', 'error'])
+  KEYHOLE_LOG_LEVEL: oneOf(['debug', 'info', 'warn', 'error'])
     .default('info')
     .describe("Least level of keyhole's own log, on stderr."),
   KUBERNETES_SERVICE_HOST: z.string().optional().describe('Set by the kubelet: host of the API server.'),
@@ -90,9 +92,9 @@ export const SETTINGS = {
   KEYHOLE_KUBERNETES_CACERT: file
     .default(`${SERVICE_ACCOUNT_DIR}/ca.crt`)
     .describe("PEM of the API server's CA; re-read as it is renewed."),
-  VAULT_ADDR: origin
-    .or(z.undefined().refine(() => false, 'is required: the origin of Vault, e.g. https://vault.vault:8200'))
-    .transform(String)
+  VAULT_ADDR: z
+    .string({ error: 'is required: the origin of Vault, e.g. https://vault.vault:8200' })
+    .pipe(origin)
     .describe('Origin of Vault.'),
   VAULT_CACERT: file.optional().describe("PEM of Vault's CA; without it the system's CAs are trusted."),
   VAULT_NAMESPACE: vaultPath.optional().describe('Vault namespace (Enterprise, OpenBao).'),
@@ -159,24 +161,17 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   )
-  const complaints = unknownNames(Object.keys(given))
   const parsed = Settings.safeParse(given)
-  if (!parsed.success) {
-    complaints.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`))
-  }
-  const settings = parsed.data
+  const complaints = [
+    ...unknownNames(Object.keys(given)),
+    ...(parsed.error?.issues ?? []).map((issue) => `${String(issue.path[0])} ${issue.message}`),
+  ]
   const kubernetesUrl = kubernetesUrlOf(given, complaints)
   const tls = tlsOf(given, complaints)
-  if (settings === undefined || kubernetesUrl === undefined || complaints.length > 0) {
-    throw new ConfigError([...new Set(complaints)].sort())
+  if (parsed.data === undefined || kubernetesUrl === undefined || complaints.length > 0) {
+    throw new ConfigError(complaints.sort())
   }
-  if (tls === undefined && settings.KEYHOLE_PLAIN_HTTP === undefined && !isLoopback(settings.KEYHOLE_LISTEN.host)) {
-    throw new ConfigError([
-      'KEYHOLE_TLS_CERT_FILE and KEYHOLE_TLS_KEY_FILE are required where KEYHOLE_LISTEN is not a loopback address ' +
-        '(KEYHOLE_PLAIN_HTTP=allow serves in the clear)',
-    ])
-  }
-  return { ...settings, kubernetesUrl, tls }
+  return { ...parsed.data, kubernetesUrl, tls }
 }
 
 /** What the kubelet injects for a Service whose name begins with `keyhole`. */
@@ -187,34 +182,46 @@ function unknownNames(names: readonly string[]): string[] {
   const known = Object.keys(SETTINGS)
   return names
     .filter((name) => name.startsWith('KEYHOLE_') && !known.includes(name) && !INJECTED.test(name))
-    .map((name) => `${name} is not a setting.${didYouMean(name, known)}`)
+    .map((name) => `${printable(name)} is not a setting.${didYouMean(name, known)}`)
+}
+
+/** A name may be anything but `=`; what is pasted as one is cut short, and ends no line. */
+function printable(name: string): string {
+  return quoted(name).slice(1, -1)
 }
 
 type Given = Readonly<Record<string, string | undefined>>
 
 function kubernetesUrlOf(given: Given, complaints: string[]): string | undefined {
-  if (given['KEYHOLE_KUBERNETES_URL'] !== undefined) return new URL(originOr(given['KEYHOLE_KUBERNETES_URL'])).origin
-  const host = given['KUBERNETES_SERVICE_HOST']
-  const port = given['KUBERNETES_SERVICE_PORT']
-  if (host !== undefined && port !== undefined && /^\d{1,5}$/.test(port) && /^[0-9a-zA-Z.:-]+$/.test(host)) {
-    return `https://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const url = given['KEYHOLE_KUBERNETES_URL']
+  // A malformed one has its own complaint by now.
+  if (url !== undefined) return URL.parse(url)?.origin
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = given
+  if (host === undefined || port === undefined) {
+    complaints.push('KEYHOLE_KUBERNETES_URL is required outside a pod, where no KUBERNETES_SERVICE_HOST is set')
+    return undefined
   }
-  complaints.push('KEYHOLE_KUBERNETES_URL is required outside a pod, where the kubelet sets no KUBERNETES_SERVICE_HOST')
+  const made = `https://${host.includes(':') ? `[${host}]` : host}:${port}`
+  if (/^[0-9a-zA-Z.:-]+$/.test(host) && /^\d+$/.test(port) && URL.canParse(made)) return made
+  complaints.push('KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be a host and a port')
   return undefined
 }
 
 function tlsOf(given: Given, complaints: string[]): Config['tls'] {
-  const certFile = given['KEYHOLE_TLS_CERT_FILE']
-  const keyFile = given['KEYHOLE_TLS_KEY_FILE']
-  if (certFile === undefined && keyFile === undefined) return undefined
+  const { KEYHOLE_TLS_CERT_FILE: certFile, KEYHOLE_TLS_KEY_FILE: keyFile, KEYHOLE_PLAIN_HTTP: plain } = given
   if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile }
-  complaints.push('KEYHOLE_TLS_CERT_FILE and KEYHOLE_TLS_KEY_FILE go together')
+  if (certFile !== undefined || keyFile !== undefined) {
+    complaints.push('KEYHOLE_TLS_CERT_FILE and KEYHOLE_TLS_KEY_FILE go together')
+    return undefined
+  }
+  const { data: listen } = SETTINGS.KEYHOLE_LISTEN.safeParse(given['KEYHOLE_LISTEN'])
+  if (plain !== 'allow' && listen !== undefined && !isLoopback(listen.host)) {
+    complaints.push(
+      'KEYHOLE_TLS_CERT_FILE and KEYHOLE_TLS_KEY_FILE are required where KEYHOLE_LISTEN is not a loopback address ' +
+        '(KEYHOLE_PLAIN_HTTP=allow serves in the clear)',
+    )
+  }
   return undefined
-}
-
-/** A malformed one has its own complaint by now; any origin will do for the rest of the reading. */
-function originOr(text: string): string {
-  return URL.canParse(text) ? text : 'https://kubernetes.invalid'
 }
 
 export function isLoopback(host: string): boolean {
