@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { AuditLogOptions } from '../../src/audit-log/log.ts'
+import type { AuditLog, AuditLogOptions } from '../../src/audit-log/log.ts'
 import { openAuditLog } from '../../src/audit-log/log.ts'
 import type { Head } from '../../src/audit-log/record.ts'
 import { fileSink } from '../../src/audit-log/sink.ts'
@@ -64,10 +64,13 @@ describe('the log', () => {
     })
   })
 
-  it('is unhealthy while counts are owed, even when its sink is open again', async () => {
+  it.each([
+    ['of nobody', (log: AuditLog) => log.refusedUnauthenticated('TOKEN_MISSING', '10.0.0.1')],
+    ['of a caller', (log: AuditLog) => log.overLimit(API, 'NOT_GRANTED')],
+  ])('is unhealthy while counts %s are owed, even when its sink is open again', async (_, count) => {
     const { sink, clock, log } = await bench({ refusalsBurst: 0 })
     sink.failing = 'ENOSPC'
-    log.overLimit(API, 'NOT_GRANTED')
+    count(log)
     await clock.advance(1000)
     sink.failing = undefined
     await clock.advance(250)

@@ -99,7 +99,7 @@ describe('refusals of nobody in particular', () => {
     expect(tally.healthy()).toBe(true)
     const record = only<Refusals>(records)
     expect(record.sinceMs).toBe(t0)
-    expect([...record.counts].sort()).toEqual([
+    expect([...record.counts].sort(([a], [b]) => a.localeCompare(b))).toEqual([
       ['OVERLOADED', 1],
       ['TOKEN_MISSING', 258],
     ])
@@ -126,6 +126,7 @@ describe('refusals of nobody in particular', () => {
     tally.count('TOKEN_MISSING', 'b')
     fate.reject(new Error('full'))
     await settled()
+    expect(clock.waiting()).toBe(1)
     await clock.advance(1000)
     expect(only<Refusals>(records)).toMatchObject({
       sinceMs: t0,
