@@ -6,8 +6,8 @@ import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Cancel, Clock } from '../clock.ts'
 import { every } from '../clock.ts'
-import type { DirectoryBounds, DirectoryContent } from './directory.ts'
-import { DIRECTORY_BOUNDS, PolicyDirectoryError, readDirectory } from './directory.ts'
+import type { DirectoryBounds, DirectoryContent, DirectoryLoss } from './directory.ts'
+import { DIRECTORY_BOUNDS, readDirectory } from './directory.ts'
 import type { Disk } from './disk.ts'
 import { disk as systemDisk } from './disk.ts'
 import { directoryHints } from './hints.ts'
@@ -54,6 +54,11 @@ export interface PolicySource {
   close(): void
 }
 
+/** There is no policy to start with; the message says what to do. */
+export class PolicyDirectoryError extends Error {
+  override readonly name = 'PolicyDirectoryError'
+}
+
 const RECHECK_MS = 10_000
 const SETTLE_MS = 100
 
@@ -69,6 +74,7 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
   } = options
   const parse = remembering()
   const content = await readDirectory(directory, disk, bounds)
+  if ('lost' in content) throw new PolicyDirectoryError(content.lost)
   let files = await parse(content.files)
   let state = settle(NOTHING_IN_FORCE, files)
   let closed = false
@@ -77,7 +83,7 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
   let pending: Cancel | undefined
 
   async function look(): Promise<void> {
-    const { files: found, directories } = await contentOrLoss(directory, disk, bounds)
+    const { files: found, directories } = orLost(directory, await readDirectory(directory, disk, bounds))
     const parsed = await parse(found)
     if (closed) return
     hints?.follow(directories)
@@ -130,13 +136,9 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
 }
 
 /** A directory that is gone after the start may come back: as long as it is away, nothing in it counts as removed. */
-async function contentOrLoss(directory: string, disk: Disk, bounds: DirectoryBounds): Promise<DirectoryContent> {
-  try {
-    return await readDirectory(directory, disk, bounds)
-  } catch (error) {
-    const unreadable = error instanceof PolicyDirectoryError ? error.message : 'The policy directory cannot be read.'
-    return { files: [{ path: '.', unreadable, tree: true }], directories: [directory] }
-  }
+function orLost(directory: string, found: DirectoryContent | DirectoryLoss): DirectoryContent {
+  if (!('lost' in found)) return found
+  return { files: [{ path: '.', unreadable: found.lost, tree: true }], directories: [directory] }
 }
 
 /** Parses what is new. Between two files others get their turn: one may take a second. */

@@ -34,17 +34,17 @@ export interface DirectoryContent {
 }
 
 /** Why a directory as a whole cannot be read; says what to do. */
-export class PolicyDirectoryError extends Error {
-  override readonly name = 'PolicyDirectoryError'
+export interface DirectoryLoss {
+  readonly lost: string
 }
 
-/** @throws PolicyDirectoryError. What is wrong with a file or a subdirectory comes as that file, `unreadable`. */
+/** Never throws. What is wrong with a file or a subdirectory comes as that file, `unreadable`. */
 export async function readDirectory(
   directory: string,
   disk: Disk,
   bounds: DirectoryBounds = DIRECTORY_BOUNDS,
-): Promise<DirectoryContent> {
-  let explained = `The policy directory ${directory} keeps changing while it is read. Replace its files in one step, as a ConfigMap does.`
+): Promise<DirectoryContent | DirectoryLoss> {
+  let lost = `The policy directory ${directory} keeps changing while it is read. Replace its files in one step, as a ConfigMap does.`
   for (let pass = 0; pass < bounds.maxPasses; pass++) {
     try {
       const before = await survey(directory, disk, bounds)
@@ -53,10 +53,10 @@ export async function readDirectory(
       if (before.marks.join('\n') === after.marks.join('\n')) return { files, directories: before.directories }
     } catch (error) {
       // Also what a swap looks like to a pass that had followed the old `..data`.
-      explained = explanation(directory, errorCode(error))
+      lost = explanation(directory, errorCode(error))
     }
   }
-  throw new PolicyDirectoryError(explained)
+  return { lost }
 }
 
 function explanation(directory: string, code: string): string {

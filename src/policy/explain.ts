@@ -65,7 +65,11 @@ function isBare(found: unknown): boolean {
 function unknownField(kind: Kind, path: Path, key: string, fields: readonly string[]): string {
   const rule = RULES[`${kind} ${[...path, key].join('.')}`]
   if (rule !== undefined) return rule
-  return `There is no field ${quoted(key)} here.${didYouMean(key, fields) || ` There is ${fields.join(', ')}.`}`
+  return `There is no field ${quoted(key)} here.${didYouMean(key, fields) || listed(fields)}`
+}
+
+function listed(fields: readonly string[]): string {
+  return fields.length === 0 ? '' : ` There is ${fields.join(', ')}.`
 }
 
 /** Fields that somebody will look for, and what to do instead. */

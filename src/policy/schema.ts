@@ -311,10 +311,10 @@ export function secretGrantOf({ metadata, spec }: SecretGrantDocument): SecretGr
 }
 
 function durationMs(text: string): number {
-  return Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? Number.NaN)
+  return Number(text.slice(0, -1)) * UNIT_MS[text.slice(-1) as keyof typeof UNIT_MS]
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Date.parse takes 31 February for 3 March. */
 function isInCalendar(text: string): boolean {

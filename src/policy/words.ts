@@ -54,6 +54,7 @@ function slips(a: string, b: string): number {
   return at(last, b.length)
 }
 
+/** Every index is within its row. */
 function at(row: readonly number[], index: number): number {
-  return row[index] ?? Number.POSITIVE_INFINITY
+  return Number(row[index])
 }

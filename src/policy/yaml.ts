@@ -75,7 +75,7 @@ function moreTokensThan(max: number, text: string): boolean {
 }
 
 function documentsOf(text: string, lineCounter: LineCounter): Document.Parsed[] {
-  const documents = parseAllDocuments(text, {
+  return parseAllDocuments(text, {
     version: '1.2',
     schema: 'core',
     merge: false,
@@ -86,7 +86,6 @@ function documentsOf(text: string, lineCounter: LineCounter): Document.Parsed[] 
     logLevel: 'silent',
     lineCounter,
   })
-  return Array.isArray(documents) ? documents : []
 }
 
 function isNothing(contents: ParsedNode | null): boolean {
@@ -157,7 +156,7 @@ function stepInto(
   node: Node | null,
   step: string | number,
 ): { readonly key: Node | null; readonly value: Node | null } {
-  if (isSeq<Node | null>(node)) return { key: null, value: (typeof step === 'number' && node.items[step]) || null }
+  if (isSeq<Node | null>(node)) return { key: null, value: node.items[Number(step)] ?? null }
   if (!isMap<Node | null, Node | null>(node)) return { key: null, value: null }
   return node.items.find(({ key }) => isScalar(key) && key.value === step) ?? { key: null, value: null }
 }
