@@ -10,6 +10,7 @@ import type { Sink } from './audit-log/sink.ts'
 import { fileSink, stdoutSink } from './audit-log/sink.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
+import { UpstreamError } from './errors.ts'
 import { openKubernetes } from './external/kubernetes.ts'
 import { observed } from './external/observed.ts'
 import { parseCa, parseToken, renewedFile } from './external/renewed-file.ts'
@@ -23,6 +24,7 @@ import type { Log } from './log.ts'
 import { describeCause, logRefusal } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openMetrics } from './metrics.ts'
+import type { Token } from './opaque.ts'
 import type { PolicyChange, PolicySource } from './policy/current.ts'
 import { openPolicy } from './policy/current.ts'
 import { formatProblem } from './policy/problems.ts'
@@ -241,11 +243,25 @@ function upstreams(
     kubernetes: openKubernetes({ send: kubernetesSender.send, token: ownToken }),
     vault: {
       decrypt: client.decrypt,
-      login: (role: string, signal: AbortSignal) =>
-        client.login({ mount: config.KEYHOLE_VAULT_AUTH_MOUNT, role, jwt: vaultJwt.current() }, signal),
+      async login(role: string, signal: AbortSignal) {
+        const login = (jwt: Token) => client.login({ mount: config.KEYHOLE_VAULT_AUTH_MOUNT, role, jwt }, signal)
+        const shown = vaultJwt.current()
+        try {
+          return await login(shown)
+        } catch (error) {
+          // The token in hand may have ended while the file holds its successor.
+          const renewed = isForbidden(error) ? vaultJwt.again() : shown
+          if (renewed === shown) throw error
+          return await login(renewed)
+        }
+      },
     },
     senders: [kubernetesSender, vaultSender],
   }
+}
+
+function isForbidden(error: unknown): boolean {
+  return error instanceof UpstreamError && error.kind === 'forbidden'
 }
 
 function sinkOf({ KEYHOLE_AUDIT: audit }: Config, stdout: Writable): Sink {

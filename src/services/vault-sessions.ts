@@ -14,7 +14,8 @@ export interface VaultLogins {
 
 export interface VaultSessions {
   /**
-   * Runs `act` with a token of the role. A 403 may be a token that ended on the way, so it logs in again, once.
+   * Runs `act` with a token of the role. A 403 may be a token that ended on the way, so it logs in again, once; but not
+   * for one 403 after the other: those are a policy's, and one unusable key must not cost all others a login each time.
    * @throws UpstreamError of the login (`unauthorized` where it was refused) or of `act`.
    */
   use<T>(role: string, signal: AbortSignal, act: (token: Token) => Promise<T>): Promise<T>
@@ -29,6 +30,9 @@ export interface VaultSessionOptions {
   readonly maxUseMs: number
 }
 
+/** A role is logged in again for a 403 at most once in so many ms. */
+const RELOGIN_EVERY_MS = 1_000
+
 interface Session {
   readonly token: Token
   readonly renewAt: number
@@ -37,6 +41,7 @@ interface Session {
 
 export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessionOptions): VaultSessions {
   const sessions = new Map<string, Session>()
+  const reloginAt = new Map<string, number>()
   const loginsInFlight = joined<string, Session>()
   const never = new AbortController().signal
 
@@ -71,7 +76,11 @@ export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessio
         return await act(session.token)
       } catch (error) {
         if (!(error instanceof UpstreamError && error.kind === 'forbidden')) throw error
-        if (sessions.get(role) === session) sessions.delete(role)
+        if (sessions.get(role) === session) {
+          if (clock.now() < (reloginAt.get(role) ?? 0)) throw error
+          reloginAt.set(role, clock.now() + RELOGIN_EVERY_MS)
+          sessions.delete(role)
+        }
         const next = sessions.get(role) ?? (await login(role, signal))
         return await act(next.token)
       }

@@ -57,6 +57,21 @@ afterEach(async () => {
 describe('vaultSessions: a 403', () => {
   const forbidden = new UpstreamError('vault', 'forbidden', 403)
 
+  test('of a policy, again and again, costs one login a second and not one each', async () => {
+    const { clock, logins, sessions, tokenNow } = vault()
+    const refused = async (): Promise<never> => Promise.reject(forbidden)
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      await expect(sessions.use('r', patient, refused)).rejects.toBe(forbidden)
+    }
+    expect(logins).toHaveLength(2)
+    // Whoever asks with another key of the role goes on with the token that is there.
+    expect(await tokenNow()).toBe('t2')
+    expect(logins).toHaveLength(2)
+    await clock.advance(1_000)
+    await expect(sessions.use('r', patient, refused)).rejects.toBe(forbidden)
+    expect(logins).toHaveLength(3)
+  })
+
   test('twice is refused, after one more login and no third try', async () => {
     const { sessions, logins } = vault()
     const used: string[] = []
@@ -280,6 +295,21 @@ describe('vaultSessions: renewal ahead of need', () => {
     expect(logins[1]?.signal.aborted).toBe(false)
     for (const login of logins) admit(login)
     await expect(second).resolves.toBe('t2')
+  })
+
+  test('is not given up with the request that set it off', async () => {
+    const { tokenNow, clock, logins, answering, admit } = vault()
+    await tokenNow()
+    await clock.advance(4_000)
+    answering.hold = true
+    const hasty = new AbortController()
+    await tokenNow('r', hasty.signal)
+    hasty.abort('over')
+    await settled()
+    expect(logins[1]?.signal.aborted).toBe(false)
+    for (const login of logins) admit(login)
+    await settled()
+    await expect(tokenNow()).resolves.toBe('t2')
   })
 
   test('without traffic does not happen', async () => {
