@@ -68,17 +68,24 @@ export function authenticator(options: AuthenticateOptions): Authenticate {
   const reviews = joined<string, Caller>()
 
   return async function authenticate({ token, peer }, signal) {
-    const { expiresAt } = readClaims(token, options.claims, clock.now())
+    // Each time, so that no review outlives the token that it was about.
+    readClaims(token, options.claims, clock.now())
     const key = createHash('sha256').update(token.reveal()).digest('base64')
     const known = kept.get(key)
-    if (known !== undefined && stands(known, clock.now())) return known.caller
+    if (known !== undefined && stands(known)) return known.caller
     return await reviews.join(key, signal, async (shared) => {
       const askedAt = clock.now()
       const caller = callerOf(await review(token, peer, shared), options.claims.audience)
       // Counted from the question: the answer may have been true only then.
-      if (keepMs > 0) kept.set(key, { caller, from: askedAt, until: Math.min(askedAt + keepMs, expiresAt) })
+      kept.set(key, { caller, askedAt })
       return caller
     })
+  }
+
+  /** A clock that was set back must not stretch what is kept. */
+  function stands({ askedAt }: Kept): boolean {
+    const ageMs = clock.now() - askedAt
+    return ageMs >= 0 && ageMs < keepMs
   }
 
   async function review(token: Token, peer: string, signal: AbortSignal): Promise<Review> {
@@ -95,13 +102,7 @@ export function authenticator(options: AuthenticateOptions): Authenticate {
 
 interface Kept {
   readonly caller: Caller
-  readonly from: number
-  readonly until: number
-}
-
-/** A clock that was set back must not stretch what is kept. */
-function stands({ from, until }: Kept, nowMs: number): boolean {
-  return from <= nowMs && nowMs < until
+  readonly askedAt: number
 }
 
 const SERVICE_ACCOUNT =
