@@ -39,11 +39,6 @@ export class SinkError extends Error {
   }
 }
 
-/** @param setting `stdout`, or `file:` and an absolute path. */
-export function openSink(setting: string, stdout: NodeJS.WritableStream): Sink {
-  return setting.startsWith('file:') ? fileSink(setting.slice('file:'.length)) : stdoutSink(stdout)
-}
-
 /**
  * Standard output, or any stream. "Written" means accepted by the pipe: what becomes of a line after that is its
  * collector's doing.

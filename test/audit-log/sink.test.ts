@@ -23,7 +23,7 @@ import { PassThrough, Writable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openChain, sha256 } from '../../src/audit-log/chain.ts'
 import type { Files } from '../../src/audit-log/sink.ts'
-import { fileSink, openSink, SinkError, stdoutSink } from '../../src/audit-log/sink.ts'
+import { fileSink, SinkError, stdoutSink } from '../../src/audit-log/sink.ts'
 import { verify } from '../../src/audit-log/verify.ts'
 import { decision, start } from './records.ts'
 
@@ -412,17 +412,6 @@ describe('standard output', () => {
     expect(await sink.begin()).toEqual({})
     await sink.write(line('four'))
     expect(chunks).toEqual(['one\n', '\ntwo\n', '\nthree\n', 'four\n'])
-  })
-})
-
-describe('the setting', () => {
-  it('names standard output or a file', async () => {
-    expect(openSink('stdout', new PassThrough()).kind).toBe('stdout')
-    const sink = openSink(`file:${path}`, new PassThrough())
-    expect(sink.kind).toBe('file')
-    await sink.begin()
-    await sink.write(line('one'))
-    expect(await readFile(path, 'utf8')).toBe('one\n')
   })
 })
 
