@@ -2,11 +2,11 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { AppOptions } from '../../src/app.ts'
-import { buildApp } from '../../src/app.ts'
 import type { Code } from '../../src/contract.ts'
 import { CODES, ruleOf } from '../../src/contract.ts'
 import { status } from '../../src/standins/faults.ts'
+import type { Face } from '../http/face.ts'
+import { face } from '../http/face.ts'
 import type { Answer } from '../http/line.ts'
 import { dial, exchange, get } from '../http/line.ts'
 import { ask, problem } from '../routes/ask.ts'
@@ -101,7 +101,7 @@ describe('with everything in order', () => {
   })
 
   it.each([LIST, READ])('%s refuses a request that does not arrive whole with 408', async (path) => {
-    const { url, stop } = await impatient(world)
+    const { url, stop } = await face(world, { headersTimeoutMs: 50, requestTimeoutMs: 50 })
     expect(await codeOfBytes(url, path, `GET ${path} HTTP/1.1\r\nHost: keyhole\r\n`)).toBe('REQUEST_TIMEOUT')
     await stop()
   })
@@ -190,32 +190,13 @@ describe('all in all', () => {
   })
 })
 
-const OPTIONS: AppOptions = {
-  maxHeaderBytes: 16_384,
-  maxUrlBytes: 2_048,
-  replyTimeoutMs: 15_000,
-  headersTimeoutMs: 5_000,
-  requestTimeoutMs: 10_000,
-  keepAliveTimeoutMs: 65_000,
-  maxRequestsPerSocket: 10_000,
-  maxConnections: 100,
-}
-
-/** The same service behind another face, with no time to lose. */
-function impatient({ serving }: World) {
-  return face(serving.wired.services, { ...OPTIONS, headersTimeoutMs: 50, requestTimeoutMs: 50 })
-}
-
 /** The same service with a defect whose message holds a secret. */
-function broken({ serving }: World) {
-  const { services } = serving.wired
+function broken(world: World): Promise<Face> {
   const defect = () => {
     throw new TypeError('correct horse')
   }
-  return face({ ...services, door: { ...services.door, authorize: { read: defect, list: defect } } }, OPTIONS)
-}
-
-async function face(services: World['serving']['wired']['services'], options: AppOptions) {
-  const app = await buildApp(services, options)
-  return { url: await app.listen({ host: '127.0.0.1', port: 0 }), stop: () => app.close() }
+  return face(world, {}, (services) => ({
+    ...services,
+    door: { ...services.door, authorize: { read: defect, list: defect } },
+  }))
 }

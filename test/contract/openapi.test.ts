@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { AppOptions, Services } from '../../src/app.ts'
+import type { Services } from '../../src/app.ts'
 import { addServedRoutes, buildApp } from '../../src/app.ts'
 import { CODES } from '../../src/contract.ts'
 import type { KeyholeOnStandins } from '../../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../../src/testing/start-keyhole.ts'
+import { BOUNDS } from '../http/face.ts'
 import { checked, invalid } from './checked.ts'
 import type { MediaType } from './document.ts'
 import { document, escaped, resolved } from './document.ts'
@@ -14,17 +15,6 @@ beforeAll(async () => {
 })
 afterAll(() => keyhole.stop())
 
-const OPTIONS: AppOptions = {
-  maxHeaderBytes: 16_384,
-  maxUrlBytes: 2_048,
-  replyTimeoutMs: 1_000,
-  headersTimeoutMs: 1_000,
-  requestTimeoutMs: 1_000,
-  keepAliveTimeoutMs: 1_000,
-  maxRequestsPerSocket: 10,
-  maxConnections: 10,
-}
-
 interface Route {
   readonly method: string
   readonly path: string
@@ -33,7 +23,7 @@ interface Route {
 
 async function routesOf(services: Services): Promise<Route[]> {
   const routes: Route[] = []
-  const app = await buildApp(services, OPTIONS, (face, given) => {
+  const app = await buildApp(services, BOUNDS, (face, given) => {
     face.addHook('onRoute', ({ method, url, config }) => {
       const path = url.replace(/:(\w+)/g, '{$1}')
       for (const one of [method].flat()) routes.push({ method: one, path, audit: config?.audit })

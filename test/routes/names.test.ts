@@ -6,7 +6,7 @@ import { checked } from '../contract/checked.ts'
 import { exchange, get } from '../http/line.ts'
 import { ask, problem } from './ask.ts'
 import type { World } from './world.ts'
-import { startWorld, upstreamCalls } from './world.ts'
+import { forgetCalls, startWorld, upstreamCalls } from './world.ts'
 
 let world: World
 let token: string
@@ -17,8 +17,7 @@ beforeAll(async () => {
 afterAll(() => world.stop())
 
 async function asked(path: string, from = token) {
-  world.kubernetes.requests.clear()
-  world.vault.requests.clear()
+  forgetCalls(world)
   const answer = await exchange(world.url, get(path, { Authorization: `Bearer ${from}` }))
   return { ...checked({ method: 'GET', path }, answer), calls: upstreamCalls(world) }
 }

@@ -3,7 +3,7 @@ import type { SecretAnswer } from '../../src/contract.ts'
 import { SAMPLE_DICTIONARY } from '../../src/testing/sample.ts'
 import { ask, problem } from './ask.ts'
 import type { World } from './world.ts'
-import { ODD, startWorld, upstreamCalls } from './world.ts'
+import { forgetCalls, ODD, startWorld, upstreamCalls } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -165,7 +165,7 @@ describe('ETag', () => {
 
   it('asks Vault nothing for a 304', async () => {
     const { headers } = await read('/secrets/db')
-    world.vault.requests.clear()
+    forgetCalls(world)
     await read('/secrets/db', as('api'), { 'If-None-Match': headers['etag'] ?? '' })
     expect(upstreamCalls(world).filter((call) => call.includes('decrypt'))).toEqual([])
   })
@@ -210,8 +210,7 @@ describe('GET /secrets', () => {
   })
 
   it('asks upstream for nothing but the review', async () => {
-    world.kubernetes.requests.clear()
-    world.vault.requests.clear()
+    forgetCalls(world)
     await read('/secrets')
     expect(upstreamCalls(world)).toEqual(['POST /apis/authentication.k8s.io/v1/tokenreviews'])
   })

@@ -4,7 +4,7 @@ import { checked } from '../contract/checked.ts'
 import { exchange, get } from '../http/line.ts'
 import { ask, problem } from './ask.ts'
 import type { World } from './world.ts'
-import { startWorld, upstreamCalls } from './world.ts'
+import { forgetCalls, startWorld, upstreamCalls } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -33,8 +33,7 @@ const seconds = () => Math.floor(world.clock.now() / 1_000)
 
 /** Asks for a Secret that the caller would get with a good token. */
 async function refusal(token: string) {
-  world.kubernetes.requests.clear()
-  world.vault.requests.clear()
+  forgetCalls(world)
   const answer = await ask(world.url, '/secrets/db', { token })
   const { code, detail } = problem(answer)
   return { answer, status: answer.status, code, detail, calls: upstreamCalls(world) }
@@ -53,7 +52,7 @@ describe('without a token that could be reviewed', () => {
     ['two tokens', { Authorization: 'Bearer a.b.c d.e.f' }],
     ['a list of tokens', { Authorization: 'Bearer a.b.c, Bearer d.e.f' }],
   ])('challenges %s, without an error', async (_what, headers) => {
-    world.kubernetes.requests.clear()
+    forgetCalls(world)
     const answer = await ask(world.url, '/secrets/db', { headers })
     expect([answer.status, problem(answer).code]).toEqual([401, 'TOKEN_MISSING'])
     expect(answer.headers['www-authenticate']).toBe('Bearer realm="keyhole"')
@@ -66,7 +65,7 @@ describe('without a token that could be reviewed', () => {
     ['the second good', () => ['x.y.z', issue({})]],
     ['the same twice', () => Array<string>(2).fill(issue({}))],
   ])('refuses two Authorization headers, %s, and asks nobody', async (_what, tokens) => {
-    world.kubernetes.requests.clear()
+    forgetCalls(world)
     const lines = tokens().map((token) => `Authorization: Bearer ${token}\r\n`)
     const text = `GET /secrets/db HTTP/1.1\r\nHost: keyhole\r\n${lines.join('')}\r\n`
     const answer = checked({ method: 'GET', path: '/secrets/db' }, await exchange(world.url, text))
@@ -168,8 +167,7 @@ describe('with a token that the API server has to judge', () => {
 
   it('sends the token to the review and nowhere else', async () => {
     const token = issue({})
-    world.kubernetes.requests.clear()
-    world.vault.requests.clear()
+    forgetCalls(world)
     expect((await ask(world.url, '/secrets/db', { token })).status).toBe(200)
     expect(world.vault.requests.sightings(token)).toEqual([])
     expect(world.kubernetes.requests.sightings(token)).toMatchObject([{ path: REVIEW.slice(5), where: 'body' }])

@@ -60,7 +60,7 @@ export async function startWorld(options: Omit<StartOptions, 'clock'> = {}): Pro
   // Both keys asked about: from here on what goes upstream goes there for a request.
   const { keys, policy } = keyhole.serving.wired
   while (keys.conditions().size < policy.current().transitKeys.size) await new Promise(setImmediate)
-  keyhole.vault.requests.clear()
+  forgetCalls(keyhole)
   return { ...keyhole, clock }
 }
 
@@ -110,6 +110,11 @@ export function upstreamCalls({ kubernetes, vault }: KeyholeOnStandins): string[
   return [...kubernetes.requests.entries(), ...vault.requests.entries()]
     .map(({ method, path }) => `${method} ${path}`)
     .filter((call) => /tokenreviews|secrets|decrypt/.test(call))
+}
+
+export function forgetCalls({ kubernetes, vault }: KeyholeOnStandins): void {
+  kubernetes.requests.clear()
+  vault.requests.clear()
 }
 
 /** Holds the matching calls of a stand-in until released. */
