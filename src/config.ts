@@ -126,6 +126,11 @@ export const SETTINGS = {
   KEYHOLE_MAX_DICTIONARY_DEPTH: whole(64, 1, 512).describe('Nesting of a decrypted dictionary.'),
   KEYHOLE_VAULT_TOKEN_MAX_MS: ms(10_000, 3_000, 60_000).describe("Longest use of one of keyhole's own Vault tokens."),
   KEYHOLE_AUDIT_TIMEOUT_MS: ms(1_000, 50, 10_000).describe('Longest write of an audit record.'),
+  KEYHOLE_AUDIT_QUEUE: whole(1_024, 16, 65_536).describe('Audit records that may wait to be written.'),
+  KEYHOLE_REFUSALS_PER_SECOND: whole(10, 1, 1_000).describe(
+    'Refusals of one caller with a record of their own; what is beyond is answered 429 and counted.',
+  ),
+  KEYHOLE_REFUSALS_BURST: whole(20, 1, 10_000).describe('Refusals of one caller at once, before that rate counts.'),
   KEYHOLE_REPLY_TIMEOUT_MS: ms(15_000, 1_000, 120_000).describe(
     'A reply that its reader has not taken by then is cut off.',
   ),

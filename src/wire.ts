@@ -105,6 +105,9 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     versions: surroundings.versions,
     policyHash: () => policy.current().hash,
     timeoutMs: config.KEYHOLE_AUDIT_TIMEOUT_MS,
+    maxQueued: config.KEYHOLE_AUDIT_QUEUE,
+    refusalsPerSecond: config.KEYHOLE_REFUSALS_PER_SECOND,
+    refusalsBurst: config.KEYHOLE_REFUSALS_BURST,
     keepHead: (head) => log.info('audit head', { instance: head.instance, seq: head.seq, sha256: head.sha256 }),
   })
 
