@@ -51,28 +51,37 @@ export function turnstile(bounds: TurnstileBounds): Turnstile {
     }
   }
 
+  function queued(peer: string, signal: AbortSignal): Promise<Leave> {
+    if (waiting.total() >= bounds.waiting || !waiting.hasRoom(peer)) {
+      throw new KeyholeError('OVERLOADED', { why: 'queue-full' })
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Leave>()
+    const waiter: Waiter = { peer, admit: () => settle(() => resolve(take(peer))) }
+    const giveUp = () => settle(() => reject(signal.reason as Error))
+    function settle(act: () => void): void {
+      queue.delete(waiter)
+      waiting.remove(peer)
+      signal.removeEventListener('abort', giveUp)
+      act()
+    }
+    queue.add(waiter)
+    waiting.add(peer)
+    signal.addEventListener('abort', giveUp)
+    return promise
+  }
+
   return {
     inside: inside.total,
     waiting: waiting.total,
     async enter(peer, signal) {
       signal.throwIfAborted()
-      if (inside.total() < bounds.inside && inside.hasRoom(peer)) return take(peer)
-      if (waiting.total() >= bounds.waiting || !waiting.hasRoom(peer)) {
-        throw new KeyholeError('OVERLOADED', { why: 'queue-full' })
-      }
-      return await new Promise<Leave>((resolve, reject) => {
-        const waiter: Waiter = { peer, admit: () => settle(() => resolve(take(peer))) }
-        const giveUp = () => settle(() => reject(signal.reason as Error))
-        function settle(act: () => void): void {
-          queue.delete(waiter)
-          waiting.remove(peer)
-          signal.removeEventListener('abort', giveUp)
-          act()
-        }
-        queue.add(waiter)
-        waiting.add(peer)
-        signal.addEventListener('abort', giveUp)
-      })
+      const hasRoom = inside.total() < bounds.inside && inside.hasRoom(peer)
+      const leave = hasRoom ? take(peer) : await queued(peer, signal)
+      // Let in and gone in one turn, as all requests of a connection that breaks: whoever waits for the end of its
+      // request to leave has missed it, and the place would be lost for good.
+      if (signal.aborted) leave()
+      signal.throwIfAborted()
+      return leave
     },
   }
 }

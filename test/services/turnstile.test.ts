@@ -60,16 +60,29 @@ describe('turnstile', () => {
     expect(gate.inside()).toBe(1)
   })
 
-  test('who gives up after it was let in still holds its place until it leaves', async () => {
-    const gate = turnstile({ inside: 1, waiting: 1, sharePerPeer: 1 })
+  test('who is let in and gives up in one turn is not in, and the next one is', async () => {
+    const gate = turnstile({ inside: 1, waiting: 4, sharePerPeer: 1 })
     const leave = await gate.enter('a', patient)
-    const late = new AbortController()
-    const waiting = gate.enter('b', late.signal)
+    const [b, c] = [new AbortController(), new AbortController()]
+    const broken = [gate.enter('b', b.signal), gate.enter('b', c.signal)]
+    const next = gate.enter('c', patient)
+    // As a connection breaks: each of its requests ends, and each end lets the next one in.
     leave()
+    b.abort('broken')
+    c.abort('broken')
+    for (const waiting of broken) await expect(waiting).rejects.toBe('broken')
+    ;(await next)()
+    expect(gate.inside() + gate.waiting()).toBe(0)
+  })
+
+  test('who gives up once it is in still holds its place until it leaves', async () => {
+    const gate = turnstile({ inside: 1, waiting: 1, sharePerPeer: 1 })
+    const late = new AbortController()
+    const leave = await gate.enter('a', late.signal)
     late.abort('too late')
-    const own = await waiting
+    await settled()
     expect(gate.inside()).toBe(1)
-    own()
+    leave()
     expect(gate.inside()).toBe(0)
   })
 
