@@ -33,7 +33,8 @@ export interface StartOptions {
   readonly logged?: (line: string) => void
   /** Gets each audit line as it is written; without it they go to a file, for `auditRecords`. */
   readonly audited?: (line: string) => void
-  readonly surroundings?: Partial<Pick<Surroundings, 'decorate' | 'random' | 'requestId'>>
+  /** `stdout` is where audit records go in place of `audited`, with `KEYHOLE_AUDIT` set to `stdout`: a sink that fails. */
+  readonly surroundings?: Partial<Pick<Surroundings, 'decorate' | 'random' | 'requestId' | 'stdout'>>
 }
 
 /** Servers that keyhole is to speak to, with keyhole's own credentials there. */
@@ -143,6 +144,7 @@ export async function startKeyholeOn(upstreams: Upstreams, options: StartOptions
   })
   const serving = await serve(config, {
     ...realRandomness,
+    stdout: lines(audited ?? (() => {})),
     ...options.surroundings,
     clock,
     log: openLog(
@@ -153,7 +155,6 @@ export async function startKeyholeOn(upstreams: Upstreams, options: StartOptions
       }),
       clock,
     ),
-    stdout: lines(audited ?? (() => {})),
     versions: { keyhole: VERSION, node: process.version },
   })
 

@@ -1,0 +1,83 @@
+/** Faults for one caller's traffic, so that the next one can be served meanwhile. */
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import type { Fault, Match } from '../../src/standins/faults.ts'
+import { status } from '../../src/standins/faults.ts'
+import type { Standin } from '../../src/standins/server.ts'
+
+/** In every upstream error text that a test makes up: it must never come out on the other side. */
+export const MARKER = 'upstream-marker-93c1d7'
+
+export const REVIEWS = '/apis/authentication.k8s.io/v1/tokenreviews'
+export const SECRET = '/api/v1/namespaces/payments/secrets/payments-db'
+export const DECRYPT = '/v1/transit/decrypt/payments'
+export const LOGIN = '/v1/auth/kubernetes/login'
+
+/** Only for requests whose body holds this text. */
+export function only(text: string, fault: Fault): Fault {
+  return (request, next, clock) => (request.body.includes(text) ? fault(request, next, clock) : next())
+}
+
+/** A refusal as the API server words one. */
+export function kubernetesStatus(code: number): Fault {
+  return status(code, { kind: 'Status', apiVersion: 'v1', status: 'Failure', message: MARKER, reason: MARKER, code })
+}
+
+/** A refusal as Vault words one. */
+export function vaultErrors(code: number, ...texts: readonly string[]): Fault {
+  return status(code, { errors: texts.length === 0 ? [MARKER] : texts })
+}
+
+/** An HTTP answer written by hand, so that its head may lie about its body. */
+export function wire(head: string, body: string): Fault {
+  return async () => ({ status: 0, wire: 'raw', body: Buffer.from(`${head}\r\n\r\n${body}`) })
+}
+
+export interface Held {
+  /** Resolves when the first request is being held. */
+  readonly arrived: Promise<void>
+  /** Lets all of them go on, and those that come. */
+  release(): void
+}
+
+/** Holds the matching requests back until released. What a client that has left asked for takes no effect. */
+export function hold(standin: Standin, match: Match, fault: Fault = (_request, next) => next()): Held {
+  const arrived = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  const injected = standin.faults.inject(match, async (request, next, clock) => {
+    arrived.resolve()
+    const left = new Promise<void>((resolve) => request.signal.addEventListener('abort', () => resolve()))
+    await Promise.race([released.promise, left])
+    return request.signal.aborted ? { status: 0, wire: 'before' } : fault(request, next, clock)
+  })
+  return {
+    arrived: arrived.promise,
+    release() {
+      injected.remove()
+      released.resolve()
+    },
+  }
+}
+
+export interface Elsewhere extends AsyncDisposable {
+  readonly url: string
+  /** Connections that anybody opened. */
+  visits(): number
+}
+
+/** A server that no request of keyhole's should ever reach. */
+export async function elsewhere(): Promise<Elsewhere> {
+  let visits = 0
+  const server = createServer((socket) => {
+    visits += 1
+    socket.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    visits: () => visits,
+    async [Symbol.asyncDispose]() {
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}
