@@ -42,8 +42,9 @@ export function lastOutcome(name: string): LastOutcome {
       last = outcome
     },
     component() {
-      // 4xx are answers: the upstream is there. What they say about one Secret is nobody's business here.
-      const ok = last === undefined || /^[1-4]\d\d$/.test(last)
+      // 4xx are answers: the upstream is there. What they say about one Secret is nobody's business here. But 401 is
+      // about keyhole's own token, and stands for every request.
+      const ok = last === undefined || /^(?!401)[1-4]\d\d$/.test(last)
       return {
         name,
         ok,

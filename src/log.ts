@@ -2,6 +2,7 @@
  * keyhole's own log, on stderr; decisions are in the audit log, on its own sink. A line is built from named fields:
  * an error is reduced to its class and where it was thrown, because its message may quote what it choked on.
  */
+import type { Writable } from 'node:stream'
 import type { DestinationStream } from 'pino'
 import { pino } from 'pino'
 import type { Clock } from './clock.ts'
@@ -51,6 +52,35 @@ export function describeCause(cause: unknown): LogFields {
   if (cause instanceof UpstreamError) return { upstream: cause.upstream, kind: cause.kind, status: cause.status }
   if (cause instanceof KeyholeError) return { cause: cause.code, why: cause.why, ...describeCause(cause.cause) }
   if (!(cause instanceof Error)) return { cause: typeof cause }
-  const frames = (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
-  return { cause: cause.constructor.name, at: frames.slice(0, 12).map((line) => line.trim()) }
+  return { cause: cause.constructor.name, at: framesOf(cause) }
+}
+
+/** Only what follows the message, since a line of that may look like a frame. */
+function framesOf({ stack = '', message }: Error): readonly string[] {
+  const at = stack.indexOf(message)
+  const lines = at < 0 ? [] : stack.slice(at + message.length).split('\n')
+  return lines
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, MAX_FRAMES)
+    .map((line) => line.trim())
+}
+
+const MAX_FRAMES = 12
+
+/** Where the log goes when nobody may be reading: what is beyond the backlog is dropped and counted, not kept in memory. */
+export function boundedDestination(stream: Writable, maxBacklogBytes = 1024 * 1024): DestinationStream {
+  let dropped = 0
+  // A log without a reader is no reason to stop: decisions are recorded elsewhere.
+  stream.on('error', () => undefined)
+  return {
+    write(line) {
+      if (stream.writableLength > maxBacklogBytes) {
+        dropped += 1
+        return
+      }
+      if (dropped > 0) stream.write(`${JSON.stringify({ level: 'warn', lines: dropped, msg: 'log lines dropped' })}\n`)
+      dropped = 0
+      stream.write(line)
+    },
+  }
 }

@@ -4,10 +4,12 @@ import type { Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
-import type { Config, Listen } from './config.ts'
+import type { Config } from './config.ts'
+import { endWithReplies } from './http/drain.ts'
 import type { TlsRenewal } from './http/tls.ts'
-import { readTlsPair, renewTls } from './http/tls.ts'
+import { readTlsPair, renewTls, TlsFileError } from './http/tls.ts'
 import { buildManagement } from './routes/management.ts'
+import { starting } from './starting.ts'
 import type { Surroundings, Wired } from './wire.ts'
 import { wire } from './wire.ts'
 
@@ -22,10 +24,11 @@ export interface Serving {
   stop(): Promise<void>
 }
 
-/** @throws Error that says what to do. */
+/** @throws StartError that says what to do. */
 export async function serve(config: Config, surroundings: Surroundings): Promise<Serving> {
   const { clock, log } = surroundings
-  const pair = config.tls === undefined ? undefined : await readTlsPair(config.tls)
+  const files = config.tls
+  const pair = files && (await starting('KEYHOLE_TLS_CERT_FILE', () => readTlsPair(files, clock.now()), TlsFileError))
   const wired = await wire(config, surroundings)
   let draining = false
   wired.health.watch(() => ({ name: 'serving', ok: !draining, state: draining ? 'draining' : 'ok', required: true }))
@@ -43,12 +46,13 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     maxRequestsPerSocket: 10_000,
     maxConnections: config.KEYHOLE_MAX_CONNECTIONS,
   })
+  const drain = endWithReplies(app.server)
   const management = await buildManagement(wired.health, wired.metrics)
   const tls =
-    config.tls === undefined || pair === undefined
+    files === undefined || pair === undefined
       ? undefined
       : renewTls({
-          files: config.tls,
+          files,
           initial: pair,
           server: app.server as unknown as Server,
           minVersion: config.KEYHOLE_TLS_MIN_VERSION,
@@ -64,12 +68,26 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
       'End of validity of the serving certificate, as a Unix time.',
       () => tls.expiresAt() / 1000,
     )
-  } else {
-    log.warn('serving plain HTTP: tokens and secrets cross the network in the clear')
   }
 
-  const managementUrl = await listen(management, config.KEYHOLE_MANAGEMENT_LISTEN, 'http')
-  const url = await listen(app, config.KEYHOLE_LISTEN, tls === undefined ? 'http' : 'https')
+  /** Lets what is in flight end; then nothing is left open, and the audit log has its stop. */
+  async function end(): Promise<void> {
+    await app.close()
+    tls?.stop()
+    await wired.close()
+    await management.close()
+  }
+
+  let managementUrl: string
+  let url: string
+  try {
+    managementUrl = await listen(management, 'KEYHOLE_MANAGEMENT_LISTEN', config, 'http')
+    url = await listen(app, 'KEYHOLE_LISTEN', config, tls === undefined ? 'http' : 'https')
+  } catch (error) {
+    await end()
+    throw error
+  }
+  if (tls === undefined) log.warn('serving plain HTTP: tokens and secrets cross the network in the clear')
   log.info('serving', { url, managementUrl, policy: wired.policy.current().hash })
   // Asked without waiting for it: a Vault that is away must not keep keyhole from starting.
   void wired.keys.recheck(wired.policy.current().transitKeys.values(), new AbortController().signal)
@@ -82,19 +100,26 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     async stop() {
       draining = true
       log.info('draining')
-      const cancel = clock.after(config.KEYHOLE_DRAIN_MS, () => app.server.closeAllConnections())
-      await app.close()
+      const cancel = clock.after(config.KEYHOLE_DRAIN_MS, () => {
+        log.warn('the drain bound has passed: what is still in flight is cut off')
+        app.server.closeAllConnections()
+      })
+      drain()
+      await end()
       cancel()
-      tls?.stop()
-      await wired.close()
-      await management.close()
       log.info('stopped')
     },
   }
 }
 
-async function listen(app: FastifyInstance, { host, port }: Listen, scheme: string): Promise<string> {
-  await app.listen({ host, port })
+async function listen(
+  app: FastifyInstance,
+  setting: 'KEYHOLE_LISTEN' | 'KEYHOLE_MANAGEMENT_LISTEN',
+  config: Config,
+  scheme: string,
+): Promise<string> {
+  const { host, port } = config[setting]
+  await starting(setting, () => app.listen({ host, port }))
   const address = app.server.address() as AddressInfo
   return `${scheme}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`
 }

@@ -6,14 +6,16 @@ import type { Writable } from 'node:stream'
 import type { Services } from './app.ts'
 import type { AuditLog } from './audit-log/log.ts'
 import { openAuditLog } from './audit-log/log.ts'
+import type { Head } from './audit-log/record.ts'
 import type { Sink } from './audit-log/sink.ts'
-import { fileSink, stdoutSink } from './audit-log/sink.ts'
+import { fileSink, SinkError, stdoutSink } from './audit-log/sink.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import { UpstreamError } from './errors.ts'
 import { openKubernetes } from './external/kubernetes.ts'
 import { observed } from './external/observed.ts'
-import { parseCa, parseToken, renewedFile } from './external/renewed-file.ts'
+import type { Renewed } from './external/renewed-file.ts'
+import { parseCa, parseToken, renewedFile, UnreadableFile } from './external/renewed-file.ts'
 import type { SendDecorator, Sender } from './external/send.ts'
 import { openSend } from './external/send.ts'
 import { openVault } from './external/vault.ts'
@@ -26,7 +28,8 @@ import type { Metrics } from './metrics.ts'
 import { openMetrics } from './metrics.ts'
 import type { Token } from './opaque.ts'
 import type { PolicyChange, PolicySource } from './policy/current.ts'
-import { openPolicy } from './policy/current.ts'
+import { openPolicy, PolicyDirectoryError } from './policy/current.ts'
+import type { PolicyProblem } from './policy/problems.ts'
 import { formatProblem } from './policy/problems.ts'
 import { auditor } from './services/audit.ts'
 import { authenticator } from './services/authenticate.ts'
@@ -40,6 +43,7 @@ import { recheckEvery, transitKeys } from './services/transit-keys.ts'
 import type { Turnstile } from './services/turnstile.ts'
 import { turnstile } from './services/turnstile.ts'
 import { vaultSessions } from './services/vault-sessions.ts'
+import { starting } from './starting.ts'
 
 /** What the process brings and tests replace. */
 export interface Surroundings {
@@ -79,7 +83,7 @@ const REVIEW_SHARE = 1 / 4
 /** A reply holds a dictionary and little else, one level deeper. */
 const REPLY_OVERHEAD_BYTES = 65_536
 
-/** @throws Error that says what to do: a file that cannot be read, a policy directory that is absent, a sink that fails. */
+/** @throws StartError: a file that cannot be read, a policy directory that is absent, a sink that fails. */
 export async function wire(config: Config, surroundings: Surroundings): Promise<Wired> {
   const { clock, log } = surroundings
   const metrics = openMetrics()
@@ -88,17 +92,19 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
   // What the callbacks below need is there before any of them can be called.
   let audit: AuditLog | undefined
   let keys: TransitKeys | undefined
-  const policy = await openPolicy({
+  const files = await ownFiles(config, clock)
+  const policyOptions = {
     directory: config.KEYHOLE_POLICY_DIR,
     clock,
     watch: true,
     recheckMs: config.KEYHOLE_POLICY_RECHECK_MS,
-    changed: (change) => policyChanged(change, { log, clock, audit, keys, policy }),
-    reported(problems) {
+    changed: (change: PolicyChange) => policyChanged(change, { log, clock, audit, keys, policy }),
+    reported(problems: readonly PolicyProblem[]) {
       for (const problem of problems) log.warn('policy problem', { problem: formatProblem(problem) })
     },
-  })
-  audit = await openAuditLog({
+  }
+  const policy = await starting('KEYHOLE_POLICY_DIR', () => openPolicy(policyOptions), PolicyDirectoryError)
+  const auditOptions = {
     sink: sinkOf(config, surroundings.stdout),
     clock,
     random: surroundings.random,
@@ -108,10 +114,17 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     maxQueued: config.KEYHOLE_AUDIT_QUEUE,
     refusalsPerSecond: config.KEYHOLE_REFUSALS_PER_SECOND,
     refusalsBurst: config.KEYHOLE_REFUSALS_BURST,
-    keepHead: (head) => log.info('audit head', { instance: head.instance, seq: head.seq, sha256: head.sha256 }),
-  })
+    keepHead: (head: Head) => log.info('audit head', { instance: head.instance, seq: head.seq, sha256: head.sha256 }),
+  }
+  // Last of what can fail, so that a start that fails leaves no record of one.
+  try {
+    audit = await starting('KEYHOLE_AUDIT', () => openAuditLog(auditOptions), SinkError)
+  } catch (error) {
+    policy.close()
+    throw error
+  }
 
-  const { kubernetes, vault, senders } = upstreams(config, surroundings, metrics, health)
+  const { kubernetes, vault, senders } = upstreams(config, files, surroundings, metrics, health)
   const sessions = vaultSessions({
     logins: vault,
     clock,
@@ -207,17 +220,40 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
   }
 }
 
+interface OwnFiles {
+  readonly kubernetesToken: Renewed<Token>
+  readonly kubernetesCa: Renewed<string> | undefined
+  readonly vaultJwt: Renewed<Token>
+  readonly vaultCa: Renewed<string> | undefined
+}
+
+/** keyhole's own credentials, and whom it trusts. */
+async function ownFiles(config: Config, clock: Clock): Promise<OwnFiles> {
+  const read = <T>(setting: string, path: string, parse: (text: string) => T) =>
+    starting(setting, () => renewedFile({ path, clock, parse }), UnreadableFile)
+  const isSecure = (origin: string) => origin.startsWith('https:')
+  const { kubernetesUrl, VAULT_ADDR: vaultUrl, VAULT_CACERT: vaultCa } = config
+  return {
+    kubernetesToken: await read('KEYHOLE_KUBERNETES_TOKEN_FILE', config.KEYHOLE_KUBERNETES_TOKEN_FILE, parseToken),
+    kubernetesCa: isSecure(kubernetesUrl)
+      ? await read('KEYHOLE_KUBERNETES_CACERT', config.KEYHOLE_KUBERNETES_CACERT, parseCa)
+      : undefined,
+    vaultJwt: await read('KEYHOLE_VAULT_TOKEN_FILE', config.KEYHOLE_VAULT_TOKEN_FILE, parseToken),
+    vaultCa: isSecure(vaultUrl) && vaultCa ? await read('VAULT_CACERT', vaultCa, parseCa) : undefined,
+  }
+}
+
 /** The two clients, each with its own pool, its own credentials and its own place in metrics and health. */
 function upstreams(
   config: Config,
+  { kubernetesToken, kubernetesCa, vaultJwt, vaultCa }: OwnFiles,
   { clock, decorate = (send) => send }: Surroundings,
   metrics: Metrics,
   health: Health,
 ) {
-  function sender(upstream: 'kubernetes' | 'vault', origin: string, caFile: string | undefined): Sender {
+  function sender(upstream: 'kubernetes' | 'vault', origin: string, ca: Renewed<string> | undefined): Sender {
     const last = lastOutcome(upstream)
     health.watch(last.component)
-    const ca = origin.startsWith('https:') && caFile ? renewedFile({ path: caFile, clock, parse: parseCa }) : undefined
     const { send, close } = openSend({
       origin,
       ...(ca !== undefined && { ca: ca.current }),
@@ -234,16 +270,14 @@ function upstreams(
     return { send: decorate(observed(send, { upstream, clock, observe })), close }
   }
 
-  const kubernetesSender = sender('kubernetes', config.kubernetesUrl, config.KEYHOLE_KUBERNETES_CACERT)
-  const vaultSender = sender('vault', config.VAULT_ADDR, config.VAULT_CACERT)
-  const ownToken = renewedFile({ path: config.KEYHOLE_KUBERNETES_TOKEN_FILE, clock, parse: parseToken })
-  const vaultJwt = renewedFile({ path: config.KEYHOLE_VAULT_TOKEN_FILE, clock, parse: parseToken })
+  const kubernetesSender = sender('kubernetes', config.kubernetesUrl, kubernetesCa)
+  const vaultSender = sender('vault', config.VAULT_ADDR, vaultCa)
   const client = openVault({
     send: vaultSender.send,
     ...(config.VAULT_NAMESPACE !== undefined && { namespace: config.VAULT_NAMESPACE }),
   })
   return {
-    kubernetes: openKubernetes({ send: kubernetesSender.send, token: ownToken }),
+    kubernetes: openKubernetes({ send: kubernetesSender.send, token: kubernetesToken }),
     vault: {
       decrypt: client.decrypt,
       async login(role: string, signal: AbortSignal) {

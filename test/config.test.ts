@@ -279,7 +279,7 @@ describe('names', () => {
   function injectedBy(service: string, ports: Readonly<Record<string, number>>): Record<string, string> {
     const prefix = service.toUpperCase().replaceAll('-', '_')
     const host = '10.96.17.4'
-    const entries = Object.entries(ports).flatMap(([name, port]) => [
+    const entries = Object.entries(ports).flatMap(([name, port]): [string, string][] => [
       [`SERVICE_PORT_${name.toUpperCase().replaceAll('-', '_')}`, String(port)],
       [`PORT_${port}_TCP`, `tcp://${host}:${port}`],
       [`PORT_${port}_TCP_PROTO`, 'tcp'],

@@ -21,28 +21,48 @@ export interface TlsPair {
   readonly expiresAt: number
 }
 
-/** @throws Error that names the file and what is wrong with it. */
-export async function readTlsPair({ certFile, keyFile }: TlsFiles): Promise<TlsPair> {
+/** Names the file and what is wrong with it, and nothing that it holds. */
+export class TlsFileError extends Error {
+  override readonly name = 'TlsFileError'
+}
+
+/** @throws TlsFileError for a pair that no client would accept: half there, not a pair, or not valid now. */
+export async function readTlsPair({ certFile, keyFile }: TlsFiles, nowMs: number): Promise<TlsPair> {
   const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)])
-  let certificate: X509Certificate
-  try {
-    certificate = new X509Certificate(cert)
-  } catch {
-    throw new Error(`${certFile} does not hold a PEM certificate`)
-  }
-  try {
-    if (!certificate.checkPrivateKey(createPrivateKey(key))) throw new Error('another key')
-  } catch {
-    throw new Error(`${keyFile} does not hold the private key of ${certFile}`)
-  }
-  return { cert, key, expiresAt: certificate.validToDate.getTime() }
+  const certificate = certificateIn(cert)
+  if (certificate === undefined) throw new TlsFileError(`${certFile} does not hold a PEM certificate`)
+  if (!isKeyOf(key, certificate)) throw new TlsFileError(`${keyFile} does not hold the private key of ${certFile}`)
+  const { validFromDate: from, validToDate: to } = certificate
+  if (nowMs > to.getTime()) throw new TlsFileError(`${certFile} has expired on ${to.toISOString()}`)
+  if (nowMs < from.getTime()) throw new TlsFileError(`${certFile} is not valid before ${from.toISOString()}`)
+  return { cert, key, expiresAt: to.getTime() }
 }
 
 async function readPem(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new TlsFileError(
+      `cannot read ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unreadable'}`,
+    )
+  }
+}
+
+/** The first one, which is the server's own. Those behind it are read too: OpenSSL would drop a chain at what it cannot read. */
+function certificateIn(pem: string): X509Certificate | undefined {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  try {
+    return blocks.map((block) => new X509Certificate(block))[0]
   } catch {
-    throw new Error(`${file} cannot be read`)
+    return undefined
+  }
+}
+
+function isKeyOf(pem: string, certificate: X509Certificate): boolean {
+  try {
+    return certificate.checkPrivateKey(createPrivateKey(pem))
+  } catch {
+    return false
   }
 }
 
@@ -66,18 +86,26 @@ export interface TlsRenewalOptions {
 
 /** New connections get the new certificate; those that are open keep what they were opened with. */
 export function renewTls(options: TlsRenewalOptions): TlsRenewal {
+  const { files, server, minVersion, clock, everyMs, renewed, failed } = options
   let current = options.initial
+  let told: string | undefined
+
   async function check(): Promise<void> {
     try {
-      const pair = await readTlsPair(options.files)
+      const pair = await readTlsPair(files, clock.now())
+      told = undefined
       if (pair.cert === current.cert && pair.key === current.key) return
-      options.server.setSecureContext({ cert: pair.cert, key: pair.key, minVersion: options.minVersion })
+      server.setSecureContext({ cert: pair.cert, key: pair.key, minVersion })
       current = pair
-      options.renewed(pair)
+      renewed(pair)
     } catch (error) {
-      options.failed(error instanceof Error ? error.message : 'unreadable')
+      const problem = error instanceof TlsFileError ? error.message : 'OpenSSL does not accept the pair'
+      // Once, not at every look: it may stand for days.
+      if (problem !== told) failed(problem)
+      told = problem
     }
   }
-  const stop = every(options.clock, options.everyMs, () => void check())
+
+  const stop = every(clock, everyMs, () => void check())
   return { expiresAt: () => current.expiresAt, check, stop }
 }
