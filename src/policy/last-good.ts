@@ -140,6 +140,7 @@ function placeOf({ file, position, hidden }: Claim): string {
 }
 
 function warnings(policy: Policy, documents: Iterable<PolicyDocument>): readonly PolicyProblem[] {
+  const hint = hints(policy.transitKeys.keys())
   return [...documents].flatMap((document): readonly PolicyProblem[] => {
     if (document.kind !== 'SecretGrant') return []
     const condition = conditionOf(policy, document.grant)
@@ -147,7 +148,7 @@ function warnings(policy: Policy, documents: Iterable<PolicyDocument>): readonly
     const { namespace, transitKey } = document.grant
     const key = quoted(transitKey)
     const message = {
-      'transit-key-undefined': `There is no TransitKey ${key}.${didYouMean(transitKey, policy.transitKeys.keys())}`,
+      'transit-key-undefined': `There is no TransitKey ${key}.${hint(transitKey)}`,
       'namespace-not-allowed': `TransitKey ${key} does not list the namespace ${quoted(namespace)} in spec.namespaces.`,
       transplant: `TransitKey ${key} has binding none and serves more than one Secret, whose ciphertexts could be exchanged. Use a key of its own for each, binding place, or allowTransplant: true.`,
     }[condition]
@@ -161,4 +162,17 @@ function warnings(policy: Policy, documents: Iterable<PolicyDocument>): readonly
       ),
     ]
   })
+}
+
+const MAX_HINTS = 100
+
+/** Guesses at a bounded number of names: when a key's document breaks, thousands of grants may miss it at once. */
+function hints(candidates: Iterable<string>): (word: string) => string {
+  const names = [...candidates]
+  const known = new Map<string, string>()
+  return (word) => {
+    const hint = known.get(word) ?? (known.size < MAX_HINTS ? didYouMean(word, names) : '')
+    known.set(word, hint)
+    return hint
+  }
 }

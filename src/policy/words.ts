@@ -12,14 +12,16 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   return meant === undefined ? '' : ` Did you mean ${quoted(meant)}?`
 }
 
-/** The candidate that `word` is probably a slip of; undefined if it resembles none. */
+/** The candidate that `word` is probably a slip of, among the first few hundred; undefined if it resembles none. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  if (word.length > MAX_COMPARED) return undefined
   let best: string | undefined
   // A slip or two in a long word, one in a short word, never a wholly different one.
   let within = Math.min(Math.max(1, Math.floor(word.length / 3)), word.length - 1)
-  if (word.length > MAX_COMPARED) return undefined
+  let left = MAX_CANDIDATES
   for (const candidate of candidates) {
-    if (candidate === word || candidate.length > MAX_COMPARED) continue
+    if (left-- === 0) break
+    if (candidate === word || Math.abs(candidate.length - word.length) > within) continue
     const distance = slips(word.toLowerCase(), candidate.toLowerCase())
     if (distance > within || (distance === within && best !== undefined)) continue
     best = candidate
@@ -30,6 +32,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
 
 const MAX_SHOWN = 60
 const MAX_COMPARED = 64
+const MAX_CANDIDATES = 500
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /** Letters to add, drop, replace, or swap with a neighbour (optimal string alignment). */

@@ -161,8 +161,9 @@ function stepInto(
   return node.items.find(({ key }) => isScalar(key) && key.value === step) ?? { key: null, value: null }
 }
 
+/** 0 for what has no place. */
 function offsetOf(node: Node | null): number {
-  return node?.range?.[0] ?? 0
+  return Number(node?.range?.[0]) | 0
 }
 
 /** The parser's own messages may quote the text. */

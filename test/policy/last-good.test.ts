@@ -298,6 +298,15 @@ describe('warnings', () => {
     ])
   })
 
+  it('guess at a hundred names and no more, since thousands may be wrong at once', () => {
+    const wrong = Array.from({ length: 101 }, (_, index) =>
+      grant({ transitKey: `payments${100 + index}` }, `g${index}`),
+    )
+    const told = warned(...wrong, grant({ transitKey: 'payments100' }, 'again'), transitKey({}, 'payments'))
+    expect(told).toHaveLength(102)
+    expect(told.filter((line) => line.includes('Did you mean "payments"?'))).toHaveLength(101)
+  })
+
   it('name a namespace that the Transit key does not admit', () => {
     expect(warned(grant(), transitKey({ namespaces: ['bi'] }))).toEqual([
       'a:1:184: warning: SecretGrant payments/db: TransitKey "payments" does not list the namespace "payments" in spec.namespaces. Until then the grant cannot be served.',
