@@ -4,6 +4,8 @@ import type { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
 import { SETTINGS } from '../../src/config.ts'
 import { CODES } from '../../src/contract.ts'
+import { parseFile } from '../../src/policy/parse.ts'
+import { transitContext } from '../../src/services/place.ts'
 import { VERSION } from '../../src/version.ts'
 import { document } from './document.ts'
 
@@ -33,6 +35,19 @@ describe('README.md', () => {
     ]
     const sentence = /Errors are RFC 9457 .*?Retry-After/s.exec(readme)?.[0] ?? ''
     expect((sentence.match(/\b[45]\d\d\b/g) ?? []).map(Number).sort()).toEqual(statuses.sort())
+  })
+
+  it('encrypts in the context that keyhole decrypts in', () => {
+    const context = transitContext('my-cluster', { namespace: 'payments', secret: 'payments-db' }, 'secrets.json')
+    expect(readme).toContain(`printf %s ${Buffer.from(context, 'base64').toString()} | base64`)
+  })
+
+  it('shows policy documents that are taken without a problem', () => {
+    const policy = [...readme.matchAll(/```yaml\n(.*?)```/gs)]
+      .map(([, text]) => text ?? '')
+      .find((text) => /SecretGrant/.test(text))
+    expect(parseFile({ path: 'readme.yaml', text: policy ?? '' }).problems).toEqual([])
+    expect(parseFile({ path: 'readme.yaml', text: policy ?? '' }).documents).toHaveLength(2)
   })
 
   it('has every setting with its default and what it is', () => {
