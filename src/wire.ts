@@ -70,11 +70,10 @@ export interface Wired {
   close(): Promise<void>
 }
 
-/** How long an answer of the Transit probe stands: a good one, and one that may have been mended. */
-const PROBE_KEEP_MS = 3_600_000
+/** How often every key is asked about, and how long an answer stands: a good one outlives the next round; a bad one may have been mended. */
+const PROBE_EVERY_MS = 3_600_000
+const PROBE_KEEP_MS = 2 * PROBE_EVERY_MS
 const PROBE_RETRY_MS = 10_000
-/** A call begun with a Vault token must end before the token does. */
-const VAULT_TOKEN_MARGIN_MS = 2_000
 const MAX_REVIEWS_KEPT = 10_000
 const MAX_CLOCK_SKEW_MS = 60_000
 /** Of requests and of reviews, what one peer address may take: a gateway in front is one address, a pod is another. */
@@ -128,7 +127,8 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
   const sessions = vaultSessions({
     logins: vault,
     clock,
-    marginMs: VAULT_TOKEN_MARGIN_MS,
+    // A call begun with a token should end before the token does.
+    marginMs: Math.min(config.KEYHOLE_UPSTREAM_TIMEOUT_MS, config.KEYHOLE_VAULT_TOKEN_MAX_MS / 2),
     maxUseMs: config.KEYHOLE_VAULT_TOKEN_MAX_MS,
   })
   const decrypt = decryptor({
@@ -147,7 +147,7 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
       log[level]('transit key', { transitKey: key.name, mount: key.mount, condition, fix })
     },
   })
-  const stopRechecking = recheckEvery(clock, PROBE_KEEP_MS, keys, () => policy.current().transitKeys.values())
+  const stopRechecking = recheckEvery(clock, PROBE_EVERY_MS, keys, () => policy.current().transitKeys.values())
 
   const ciphertext = ciphertextReader(kubernetes)
   const bounds = { maxBytes: config.KEYHOLE_MAX_DICTIONARY_BYTES, maxDepth: config.KEYHOLE_MAX_DICTIONARY_DEPTH }

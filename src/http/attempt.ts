@@ -28,6 +28,7 @@ export function peerOf(request: FastifyRequest): string {
 /** Aborts when the caller leaves before its answer was whole. The request's own signal fires at the end of a body, too. */
 export function goneOf(reply: FastifyReply): AbortSignal {
   const gone = new AbortController()
+  if (reply.raw.destroyed) gone.abort(new Error('the caller left'))
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) gone.abort(new Error('the caller left'))
   })
