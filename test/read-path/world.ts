@@ -9,6 +9,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { expect } from 'vitest'
+import { verify } from '../../src/audit-log/verify.ts'
 import type { Code } from '../../src/contract.ts'
 import type { SendDecorator } from '../../src/external/send.ts'
 import { transitContext } from '../../src/services/place.ts'
@@ -66,7 +67,7 @@ export const POLICY: Readonly<Record<string, string>> = { ...SAMPLE_POLICY, 'bys
 export interface WorldOptions {
   readonly policy?: Readonly<Record<string, string>>
   readonly settings?: Readonly<Record<string, string>>
-  /** Where audit lines go; `records` is then the test's own to fill. */
+  /** Where audit lines go, instead of to memory. */
   readonly sink?: { readonly stream: Writable; readonly lines: readonly string[] }
   /** `file`: to the file that {@link Keyhole.auditRecords} reads. */
   readonly audit?: 'memory' | 'file'
@@ -108,7 +109,6 @@ export interface World extends AsyncDisposable {
   records(): readonly Line[]
   /** Calls that left keyhole, in order: `POST /v1/...`. */
   readonly calls: string[]
-  /** The same, without logins and the reviews behind them: what a request costs. */
   tokenOf(workload: Workload): string
   ask(path: string, options?: AskOptions): Promise<Reply>
   /** The reply is this refusal in every header and byte that matters, and recorded as such. */
@@ -180,7 +180,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   if (options.unproven !== true) await until(() => conditions().size === keys.length)
 
   const replies: { reply: Reply; granted: ReadonlySet<string> }[] = []
-  const records = (): Line[] => (sink?.lines ?? lines).map((line) => JSON.parse(line) as Line)
+  const records = (): Line[] => (sink?.lines ?? lines).flatMap(parsedLine)
 
   function tokenOf(workload: Workload): string {
     const token = standins.tokenOf(workload)
@@ -280,13 +280,15 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         const pages = await Promise.all(['metrics', 'readyz?verbose'].map((page) => managementPage(keyhole, page)))
         // What is only counted is written within a second.
         await clock.advance(1_000)
-        if (audit === 'file') lines.push(await readFile(`${keyhole.directory}/audit.log`, 'utf8'))
+        if (audit === 'file') lines.push(...(await linesIn(`${keyhole.directory}/audit.log`)))
         nothingLeaked(pages)
         if (options.unaccounted !== true && audit === 'memory') everyReplyAccounted()
       } finally {
         await keyhole.stop()
         await standins[Symbol.asyncDispose]()
       }
+      expect(verify(sink?.lines ?? lines).broken, 'the chain of the audit log').toBeUndefined()
+      expect(clock.timers(), 'timers left armed').toBe(0)
     },
   }
 }
@@ -372,6 +374,19 @@ function countsIn(records: readonly Line[]): number {
     .flatMap((each) => Object.entries(each))
     .filter(([code]) => code !== 'ABANDONED')
     .reduce((sum, [, count]) => sum + count, 0)
+}
+
+/** A torn line is no record. */
+function parsedLine(line: string): Line[] {
+  try {
+    return [JSON.parse(line) as Line]
+  } catch {
+    return []
+  }
+}
+
+async function linesIn(file: string): Promise<string[]> {
+  return (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '')
 }
 
 async function managementPage(keyhole: Keyhole, page: string): Promise<string> {
