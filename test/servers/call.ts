@@ -59,3 +59,7 @@ export async function expectStatus<T>(called: Promise<Called<T>>, ...accepted: r
   const { message, errors } = body as Failed
   throw new Error(`status ${status}: ${message ?? errors?.join('; ') ?? 'no text'}`)
 }
+
+export function bearer(token: string): { authorization: string } {
+  return { authorization: `Bearer ${token}` }
+}

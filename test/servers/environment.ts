@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Environment } from '../conformance/environment.ts'
 import { operatorOf } from './operator.ts'
+import { ISSUER } from './processes.ts'
 import type { Connection } from './start.ts'
-import { ISSUER } from './start.ts'
 
 export function realEnvironment(connection: Connection): Environment {
   const { ca, kubernetes, vault } = connection

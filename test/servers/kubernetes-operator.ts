@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import type { KubernetesOperator, Named, Right, TokenOrder } from '../conformance/environment.ts'
 import type { Call } from './call.ts'
-import { caller, expectStatus } from './call.ts'
+import { bearer, caller, expectStatus } from './call.ts'
 import type { Connection } from './start.ts'
-import { bearer } from './start.ts'
+
 import { claimsOf, clusterKey, signToken, strangersKey } from './tokens.ts'
 import { until } from './until.ts'
 

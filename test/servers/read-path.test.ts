@@ -1,8 +1,8 @@
 /** The read path, end to end: real tokens, real reviews, real ciphertext. */
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { ISSUER } from './processes.ts'
 import { LEGACY_SECRET, pythonLibrary } from './python.ts'
 import { AUDIENCE, DERIVED_KEY, SECRETS } from './set-up.ts'
-import { ISSUER } from './start.ts'
 import { claimsOf } from './tokens.ts'
 import type { World } from './world.ts'
 import {

@@ -20,7 +20,7 @@ test.each([
   ['to create TokenReviews', 'reviewTokens', '503 KUBERNETES_UNAVAILABLE'],
   ['to get the Secret by its name', 'getSecrets', '422 SECRET_UNREADABLE'],
   ['to decrypt with the Transit key', 'decrypt', '422 KEY_UNUSABLE'],
-  ['to log in to Vault with its role', 'vaultRole', '422 KEY_UNUSABLE'],
+  ['to log in to Vault with its role', 'vaultRole', '503 VAULT_UNAVAILABLE'],
 ] as const)('needs the right %s', async (_title, name, refusal) => {
   const unseen = (): Promise<string> => world.tokenOf(API)
   await world.untilAnswered('/secrets/db', unseen, '200', patience)

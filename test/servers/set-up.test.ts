@@ -1,10 +1,9 @@
 /** The installation itself, by raw HTTPS and without keyhole: what the read path can count on, and what it must not have. */
 import { beforeAll, describe, expect, inject, test } from 'vitest'
 import type { Call, Called, Failed } from './call.ts'
-import { caller, expectStatus } from './call.ts'
+import { bearer, caller, expectStatus } from './call.ts'
 import { operatorOf } from './operator.ts'
 import { AUDIENCE, DERIVED_KEY, KEYHOLE, PLAIN_KEY, REALM, SECRETS } from './set-up.ts'
-import { bearer } from './start.ts'
 
 const connection = inject('connection')
 const operator = operatorOf(connection)

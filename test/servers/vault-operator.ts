@@ -2,8 +2,8 @@
 import type { PolicyRule, VaultOperator, VaultRole } from '../conformance/environment.ts'
 import type { Call } from './call.ts'
 import { caller, expectStatus } from './call.ts'
+import { unseal } from './initialise-vault.ts'
 import type { Connection } from './start.ts'
-import { unseal } from './start.ts'
 
 export interface RealVaultOperator extends VaultOperator {
   readonly call: Call
