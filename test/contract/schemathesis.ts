@@ -1,0 +1,57 @@
+/**
+ * Has schemathesis attack a running keyhole with whatever openapi.yaml allows and forbids:
+ * `npx node test/contract/schemathesis.ts`. Its path comes from KEYHOLE_SCHEMATHESIS, or from the environment that
+ * test/servers/build.ts makes. Leaves with its exit code.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { startKeyhole } from '../../src/testing/start-keyhole.ts'
+import { programs } from '../servers/programs.ts'
+
+const OPENAPI = fileURLToPath(new URL('../../openapi.yaml', import.meta.url))
+const CONFIG = fileURLToPath(new URL('schemathesis.toml', import.meta.url))
+
+/** Fixed, so that a failure is found again; bounded, so that a run takes a minute. */
+const SEED = '20261122'
+const EXAMPLES = '300'
+
+/** What a busy machine delays must not look like an outage: a 5xx is always a finding. */
+const PATIENT = {
+  KEYHOLE_LOG_LEVEL: 'error',
+  KEYHOLE_DEADLINE_MS: '60000',
+  KEYHOLE_UPSTREAM_TIMEOUT_MS: '30000',
+  KEYHOLE_AUDIT_TIMEOUT_MS: '10000',
+}
+
+async function main(): Promise<number> {
+  const program = process.env['KEYHOLE_SCHEMATHESIS'] ?? join(dirname(programs().python), 'schemathesis')
+  if (!existsSync(program)) {
+    process.stderr.write(
+      `no schemathesis at ${program}: run "npx node test/servers/build.ts", or set KEYHOLE_SCHEMATHESIS\n`,
+    )
+    return 1
+  }
+  await using keyhole = await startKeyhole({ settings: PATIENT, audited: () => {} })
+  // It keeps what it sent, tokens and all, in a directory under the one it runs in: this one is removed.
+  const status = await run(program, keyhole.directory, [
+    ...['--config-file', CONFIG, 'run', OPENAPI, '--url', keyhole.url],
+    ...['--header', `Authorization: Bearer ${keyhole.tokenOf('api')}`],
+    ...['--checks', 'all', '--mode', 'all', '--phases', 'examples,coverage,fuzzing,stateful'],
+    ...['--max-examples', EXAMPLES, '--seed', SEED, '--generation-database', 'none', '--no-color'],
+  ])
+  // schemathesis looks at what came back; what keyhole thinks of itself is in its log.
+  for (const line of keyhole.logLines) process.stderr.write(`${line}\n`)
+  return status === 0 && keyhole.logLines.length > 0 ? 1 : status
+}
+
+function run(program: string, cwd: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
+    child.on('error', reject)
+    child.on('close', (status) => resolve(status ?? 1))
+  })
+}
+
+process.exitCode = await main()
