@@ -11,13 +11,13 @@ import type { Writable } from 'node:stream'
 import { expect } from 'vitest'
 import { verify } from '../../src/audit-log/verify.ts'
 import type { Code } from '../../src/contract.ts'
-import type { SendDecorator } from '../../src/external/send.ts'
+import type { Outbound, SendDecorator } from '../../src/external/send.ts'
 import { transitContext } from '../../src/services/place.ts'
 import type { KubernetesStandin } from '../../src/standins/kubernetes.ts'
 import type { VaultStandin } from '../../src/standins/vault.ts'
 import type { Workload } from '../../src/testing/sample.ts'
 import { KEYHOLE, SAMPLE_POLICY, SAMPLE_REALM, WORKLOADS } from '../../src/testing/sample.ts'
-import type { Keyhole, Standins } from '../../src/testing/start-keyhole.ts'
+import type { Keyhole, Standins, Upstreams } from '../../src/testing/start-keyhole.ts'
 import { startKeyholeOn, startStandins } from '../../src/testing/start-keyhole.ts'
 import type { VirtualClock } from '../virtual-clock.ts'
 import { virtualClock } from '../virtual-clock.ts'
@@ -93,7 +93,7 @@ export interface Refusal {
   /** As in the record. */
   readonly why?: string
   /** Who is named in the record; `nobody`: it is only counted. Default `api`. */
-  readonly by?: Workload | 'nobody'
+  readonly by?: Workload | 'nobody' | { readonly namespace: string; readonly serviceAccount: string }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: records are looked into by name, and compared
@@ -105,10 +105,14 @@ export interface World extends AsyncDisposable {
   readonly upstream: Pick<Standins, 'kubernetes' | 'vault'> & Seeding
   readonly kubernetes: KubernetesStandin
   readonly vault: VaultStandin
+  /** keyhole's own credentials. */
+  readonly upstreams: Upstreams
   /** Audit records so far. */
   records(): readonly Line[]
   /** Calls that left keyhole, in order: `POST /v1/...`. */
   readonly calls: string[]
+  /** The same calls, whole. */
+  readonly outbound: readonly Outbound[]
   tokenOf(workload: Workload): string
   ask(path: string, options?: AskOptions): Promise<Reply>
   /** The reply is this refusal in every header and byte that matters, and recorded as such. */
@@ -157,8 +161,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   for (const [key, value] of Object.entries(TLS)) search.add(key, value)
 
   const calls: string[] = []
+  const outbound: Outbound[] = []
   const decorate: SendDecorator = (send) => async (request, signal) => {
     calls.push(`${request.method} ${request.path}`)
+    outbound.push(request)
     const vaultToken = request.headers['x-vault-token']
     if (vaultToken !== undefined) search.add('a Vault token', vaultToken)
     return await send(request, signal)
@@ -229,8 +235,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     upstream,
     kubernetes,
     vault,
+    upstreams,
     records,
     calls,
+    outbound,
     tokenOf,
     ask,
     secret: search.add,
@@ -244,7 +252,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       expect(reply.headers['etag']).toBeUndefined()
       const record = recordOf(reply)
       if (by === 'nobody') return expect(record, 'a record of nobody').toBeUndefined()
-      const { namespace, serviceAccount } = WORKLOADS[by]
+      const { namespace, serviceAccount } = typeof by === 'string' ? WORKLOADS[by] : by
       expect(record).toMatchObject({
         kind: 'decision',
         outcome: 'refused',
