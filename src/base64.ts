@@ -6,6 +6,8 @@
  * file, and what it leaves in the cache for a neighbour on the machine to measure, depends on the length alone.
  */
 
+import { wipeable } from './opaque.ts'
+
 export type Base64Flaw = 'length' | 'alphabet' | 'trailing-bits'
 
 /** Says what is wrong, never what is there. */
@@ -28,7 +30,7 @@ export function decodeBase64(bytes: Buffer, start: number, end: number): Buffer 
   const text = bytes.subarray(start, end)
   if (text.length % 4 !== 0) throw new Base64Error('length')
   const padding = paddingOf(text)
-  const content = Buffer.allocUnsafeSlow((text.length / 4) * 3 - padding)
+  const content = wipeable((text.length / 4) * 3 - padding)
   const flaw = decodeInto(text, padding, content)
   if (flaw === undefined) return content
   content.fill(0)

@@ -38,6 +38,16 @@ export function token(content: string): Token {
   return new Opaque(content, 'token')
 }
 
+/**
+ * Memory for plaintext, that no other buffer shares and that `wipe` wipes for good. Up to 64 bytes V8 would keep in its
+ * own heap, and leave a copy behind when it moves them or hands them to a socket.
+ */
+export function wipeable(length: number): Buffer {
+  return Buffer.allocUnsafeSlow(Math.max(length, IN_HEAP_MAX_BYTES + 1)).subarray(0, length)
+}
+
+const IN_HEAP_MAX_BYTES = 64
+
 /** Overwrites plaintext. The bytes must have no other reader left: a reply that is still leaving is one. */
 export function wipe(...buffers: readonly (Buffer | undefined)[]): void {
   for (const buffer of buffers) buffer?.fill(0)

@@ -47,7 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'opaque.ts': [],
   'version.ts': [],
   'dictionary.ts': [],
-  'base64.ts': [],
+  'base64.ts': ['opaque.ts'],
   'errors.ts': ['contract.ts'],
   'log.ts': ['clock.ts', 'contract.ts', 'errors.ts'],
   'metrics.ts': ['contract.ts'],

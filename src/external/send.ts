@@ -10,7 +10,7 @@
 import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
 import type { Clock } from '../clock.ts'
-import { wipe } from '../opaque.ts'
+import { wipe, wipeable } from '../opaque.ts'
 
 export interface Outbound {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH'
@@ -256,7 +256,7 @@ function flat(received: Readonly<Record<string, string | string[] | undefined>>)
 
 /** One buffer outside Node's shared slab; the chunks, which are slices of what the socket read, are wiped. */
 function gathered(chunks: readonly Buffer[], bytes: number): Buffer {
-  const body = Buffer.allocUnsafeSlow(bytes)
+  const body = wipeable(bytes)
   let at = 0
   for (const chunk of chunks) at += chunk.copy(body, at)
   wipe(...chunks)

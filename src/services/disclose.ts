@@ -6,7 +6,7 @@ import { base64Length, encodeBase64Into } from '../base64.ts'
 import type { Bounds } from '../dictionary.ts'
 import { DictionaryError, pick } from '../dictionary.ts'
 import { KeyholeError } from '../errors.ts'
-import { wipe } from '../opaque.ts'
+import { wipe, wipeable } from '../opaque.ts'
 import type { Grant } from './authorize.ts'
 import { effectiveKeys } from './ciphertext.ts'
 import { labelled } from './labelled.ts'
@@ -123,7 +123,7 @@ function base64(bytes: Buffer): Piece {
 
 /** One buffer of its own: a pooled one would leave plaintext behind in memory that others are handed. */
 function written(pieces: readonly Piece[]): Buffer {
-  const body = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0))
+  const body = wipeable(pieces.reduce((sum, { length }) => sum + length, 0))
   let at = 0
   for (const piece of pieces) {
     piece.writeTo(body, at)

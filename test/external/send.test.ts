@@ -89,7 +89,7 @@ describe('a call', () => {
       })
       const { body } = await sending(peer.url).send(GET, never)
       expect(body.toString()).toBe('plaintext-one,plaintext-two')
-      expect(body.buffer.byteLength).toBe(body.length)
+      expect(body.buffer.byteLength).toBe(Math.max(65, body.length))
     } finally {
       unsubscribe('undici:request:bodyChunkReceived', collect)
     }
