@@ -262,7 +262,7 @@ describe('records', () => {
     const gone = world.ask('/secrets/db', { signal: leaving.signal })
     await held.arrived
     leaving.abort()
-    await expect(gone).rejects.toThrow()
+    await expect(gone).rejects.toThrow('aborted')
     await until(() => world.records().some((record) => record['outcome'] === 'abandoned'))
     expect(world.records().at(-1)).toMatchObject({
       caller: { serviceAccount: 'api' },

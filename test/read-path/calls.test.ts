@@ -235,7 +235,7 @@ describe('requests at once', () => {
     const second = world.ask('/secrets/db', { token })
     await until(() => world.keyhole.serving.wired.services.turnstile.inside() === 2)
     leaving.abort()
-    await expect(first).rejects.toThrow()
+    await expect(first).rejects.toThrow('aborted')
     await until(() => world.keyhole.serving.wired.services.turnstile.inside() === 1)
     held.release()
     world.served(await second)

@@ -92,13 +92,13 @@ test.each([20261122, 7, 31337])(
       const { as, path, body } = asked[index] ?? KINDS[0]
       const told = `seed ${seed}: ${as} ${path}`
       if (reply.status === 200) {
-        expect(reply.text, told).toBe(body)
+        expect({ told, text: reply.text }).toEqual({ told, text: body })
         counts.served += 1
       } else if (OUTAGE_CODES.has(reply.problem().code)) {
         counts.failed += 1
       } else {
-        expect(body, `${told} ${reply.text}`).toBeUndefined()
-        expect(reply.problem().code, told).toMatch(/^(?:NOT_GRANTED|RATE_LIMITED)$/)
+        expect({ told, body }).toEqual({ told, body: undefined })
+        expect(`${told}: ${reply.problem().code}`).toMatch(/: (?:NOT_GRANTED|RATE_LIMITED)$/)
         counts.strangers += 1
       }
     }

@@ -174,6 +174,51 @@ spec: { namespaces: [${namespaces}] }
   })
 })
 
+describe('a key that binds to no place', () => {
+  const loose = (more = '') => `apiVersion: keyhole.dev/v1alpha1
+kind: TransitKey
+metadata: { name: loose }
+spec: { namespaces: [payments], binding: none${more} }
+`
+  const first = grant('first', GOOD.replace('transitKey: payments', 'transitKey: loose'))
+  const second = first.replace('name: first', 'name: second').replace('payments-db', 'payments-tls')
+  const PLAIN = '{"PGHOST":"canary-pghost-5d0c2a"}'
+
+  async function startLoose(derived: boolean, ...documents: readonly string[]): Promise<World> {
+    const world = await startWorld({ policy: withFile(documents.join('---\n')), unproven: true })
+    world.vault.transit().putKey('loose', { derived })
+    world.vault.putPolicy('keyhole-read', [{ path: 'transit/decrypt/*', capabilities: ['update'] }])
+    world.upstream.put('payments-db', 'secrets.json', PLAIN, { transitKey: 'loose' })
+    return world
+  }
+
+  test('serves ciphertext of the Python library, of one Secret', async () => {
+    await using world = await startLoose(false, loose(), first)
+    expect((await world.ask('/secrets/first')).text).toContain('"PGHOST":')
+  })
+
+  test('serves nothing as soon as two Secrets name it: what is pasted from one would open in the other', async () => {
+    await using world = await startLoose(false, loose(), first, second)
+    for (const name of ['first', 'second']) {
+      world.refused(await world.ask(`/secrets/${name}`), { ...UNUSABLE, why: 'transplant' })
+    }
+    await world.keyhole.writePolicy(withFile(`${loose()}---\n${first}`))
+    expect((await world.ask('/secrets/first')).status).toBe(200)
+  })
+
+  test('serves two Secrets where the platform says that it may', async () => {
+    await using world = await startLoose(false, loose(', allowTransplant: true'), first, second)
+    expect((await world.ask('/secrets/first')).status).toBe(200)
+  })
+
+  test('is KEY_UNUSABLE where Vault says that it is derived after all', async () => {
+    await using world = await startLoose(true, loose(), first)
+    const reply = await world.ask('/secrets/first')
+    world.refused(reply, { ...UNUSABLE, why: 'vault-context-missing' })
+    expect(world.keyhole.logLines.find((line) => line.includes(reply.requestId))).toContain('binding: place')
+  })
+})
+
 describe('while it serves', () => {
   const BROKEN = (POLICY['payments.yaml'] ?? '').replace('kind: SecretGrant', 'kind: SecretGrunt')
 

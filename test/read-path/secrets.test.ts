@@ -5,7 +5,7 @@ import { changeJson, cut, garbage, html, huge, redirect, silence, stall, status 
 import { KEYHOLE, SAMPLE_REALM } from '../../src/testing/sample.ts'
 import { DECRYPT, elsewhere, hold, kubernetesStatus, MARKER, SECRET, vaultErrors, wire } from './faults.ts'
 import type { Making, Refusal, World } from './world.ts'
-import { DICTIONARY, startWorld } from './world.ts'
+import { DICTIONARY, POLICY, startWorld } from './world.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -291,6 +291,24 @@ describe('files', () => {
       `{"name":"tls","encoding":"base64","data":{"tls.crt":"${Buffer.from(CRT).toString('base64')}"},"missing":["tls.key"]}`,
     )
   })
+})
+
+test('a data key named __proto__ is nobody’s prototype, and no key either', async () => {
+  await using world = await startWorld({
+    policy: {
+      ...POLICY,
+      'payments.yaml': (POLICY['payments.yaml'] ?? '').replace('[tls.crt, tls.key]', '[tls.crt, __proto__]'),
+    },
+  })
+  const seal = (dataKey: string) => world.upstream.seal({ ...HERE, secret: 'payments-tls', dataKey, plaintext: 'text' })
+  const data = [
+    ['tls.crt', seal('tls.crt')],
+    ['__proto__', seal('__proto__')],
+  ] as const
+  world.upstream.putRaw('payments-tls', Object.fromEntries(data))
+  const reply = await world.ask('/secrets/tls')
+  expect(reply.text).toBe('{"name":"tls","encoding":"base64","data":{"tls.crt":"dGV4dA=="},"missing":["__proto__"]}')
+  world.refused(await world.ask('/secrets/tls?key=__proto__'), { status: 404, code: 'KEY_MISSING' })
 })
 
 const WRONG_ANSWERS: readonly (readonly [string, Fault, Refusal])[] = [
