@@ -14,7 +14,7 @@ import { KeyholeError } from './errors.ts'
 import { admission } from './http/admission.ts'
 import { peerOf } from './http/attempt.ts'
 import { requireAuditMode } from './http/audit-mode.ts'
-import { connections } from './http/connections.ts'
+import { boundConnections, connections } from './http/connections.ts'
 import { clientErrorOf, frameworkRefusal } from './http/framework-errors.ts'
 import { rawProblem, sendProblem } from './http/problem.ts'
 import type { Door, Reading } from './routes/secrets.ts'
@@ -41,7 +41,7 @@ export interface AppOptions {
   readonly tls?: { readonly cert: string; readonly key: string; readonly minVersion: SecureVersion }
   readonly maxHeaderBytes: number
   readonly maxUrlBytes: number
-  /** A reply that its reader has not taken by then is cut off. */
+  /** A reply that its reader has not taken by then is cut off, counted from its request. */
   readonly replyTimeoutMs: number
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
@@ -85,7 +85,7 @@ export async function buildApp(
       socket.end(rawProblem(refusal, requestId))
     },
   }) as unknown as FastifyInstance
-  app.server.maxConnections = options.maxConnections
+  boundConnections(app.server, options.maxConnections)
   // No body is ever wanted, so none is asked for; and what else is expected is not worth an answer of Node's own.
   for (const event of ['checkContinue', 'checkExpectation']) {
     app.server.on(event, (request: IncomingMessage, response: ServerResponse) => app.routing(request, response))
@@ -136,7 +136,9 @@ function serverOptions(options: AppOptions) {
     requireHostHeader: false,
   }
   const shared = { requestTimeout: options.requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs }
-  return options.tls === undefined ? { ...shared, http: bounds } : { ...shared, https: { ...bounds, ...options.tls } }
+  if (options.tls === undefined) return { ...shared, http: bounds }
+  // Node waits two minutes for a handshake, and its bounds for requests begin only after it.
+  return { ...shared, https: { ...bounds, ...options.tls, handshakeTimeout: options.headersTimeoutMs } }
 }
 
 /** Every other method of a route that exists: 405 with Allow, not a 404 that sends its reader looking for a typo. */

@@ -121,7 +121,9 @@ export const SETTINGS = {
   ),
   KEYHOLE_REQUESTS_IN_FLIGHT: whole(256, 1, 10_000).describe('Requests in flight; one peer address has at most half.'),
   KEYHOLE_REQUESTS_WAITING: whole(256, 1, 10_000).describe('Requests that wait for their turn, before 503.'),
-  KEYHOLE_MAX_CONNECTIONS: whole(2_048, 16, 65_536).describe('Open connections to the service.'),
+  KEYHOLE_MAX_CONNECTIONS: whole(2_048, 16, 65_536).describe(
+    'Open connections to the service; one peer address has at most half.',
+  ),
   KEYHOLE_MAX_DICTIONARY_BYTES: whole(786_432, 1_024, 1_048_576).describe('A decrypted dictionary.'),
   KEYHOLE_MAX_DICTIONARY_DEPTH: whole(64, 1, 512).describe('Nesting of a decrypted dictionary.'),
   KEYHOLE_VAULT_TOKEN_MAX_MS: ms(10_000, 3_000, 60_000).describe("Longest use of one of keyhole's own Vault tokens."),

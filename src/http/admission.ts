@@ -33,7 +33,10 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
     const { raw } = request
     const startedAt = clock.now()
     reply.header('X-Request-Id', request.id)
+    // Before anything is refused: a refusal that is not read holds its connection as well as an answer does.
+    const cancel = clock.after(replyTimeoutMs, () => reply.raw.destroy())
     reply.raw.once('close', () => {
+      cancel()
       const status = reply.raw.headersSent ? reply.raw.statusCode : CLIENT_LEFT
       replied(request.routeOptions.url ?? 'unknown', status, clock.now() - startedAt)
     })
@@ -50,11 +53,7 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
     if (hasBody(raw)) throw new KeyholeError('PAYLOAD_TOO_LARGE', { why: 'body' })
 
     const leave = await turnstile.enter(peerOf(request), goneOf(reply))
-    const cancel = clock.after(replyTimeoutMs, () => reply.raw.destroy())
-    reply.raw.once('close', () => {
-      cancel()
-      leave()
-    })
+    reply.raw.once('close', leave)
   })
 }
 

@@ -3,6 +3,7 @@
  * bare 503 to whoever sends one request too many, or an error into the middle of an answer that is still owed.
  */
 import type { ServerResponse } from 'node:http'
+import type { Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 export interface Connections {
@@ -10,6 +11,27 @@ export interface Connections {
   begun(socket: Duplex, response: ServerResponse): boolean
   /** Whether an answer is still owed: whatever is written now would be taken for it. */
   answering(socket: Duplex): boolean
+}
+
+/** Of the connections to one port, what one peer address may hold open: to hold them all takes two. */
+const CONNECTION_SHARE = 1 / 2
+
+/** Connections are had without a token, and one that waits for nothing costs its holder nothing. */
+export function boundConnections(server: Server, maxConnections: number): void {
+  const maxPerPeer = Math.ceil(maxConnections * CONNECTION_SHARE)
+  const open = new Map<string, number>()
+  server.maxConnections = maxConnections
+  server.on('connection', (socket: Socket) => {
+    const peer = socket.remoteAddress ?? 'unknown'
+    const others = open.get(peer) ?? 0
+    if (others >= maxPerPeer) return void socket.destroy()
+    open.set(peer, others + 1)
+    socket.once('close', () => {
+      const left = (open.get(peer) ?? 0) - 1
+      if (left > 0) open.set(peer, left)
+      else open.delete(peer)
+    })
+  })
 }
 
 export function connections(maxRequests: number): Connections {

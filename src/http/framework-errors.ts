@@ -13,7 +13,10 @@ export function frameworkRefusal(thrown: unknown): KeyholeError {
 
 /** What a connection did that never became a request; undefined when nobody is there to be told. */
 export function clientErrorOf(error: Error): KeyholeError | undefined {
-  switch (codeOf(error)) {
+  const code = codeOf(error)
+  // Where TLS failed there is no channel to say anything on: what is written waits for a handshake that never comes.
+  if (code !== undefined && /^ERR_(?:SSL|TLS)_/.test(code)) return undefined
+  switch (code) {
     case 'ECONNRESET':
     case 'EPIPE':
       return undefined

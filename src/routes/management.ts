@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Fastify from 'fastify'
 import type { Component, Health } from '../health.ts'
+import { boundConnections } from '../http/connections.ts'
 import type { Metrics } from '../metrics.ts'
 
 const PLAIN = 'text/plain; charset=utf-8'
@@ -13,7 +14,7 @@ const PLAIN = 'text/plain; charset=utf-8'
 /** Whoever reaches the port may ask, so it gives nobody more than a probe needs. */
 const BOUNDS = {
   requestTimeout: 5_000,
-  keepAliveTimeout: 65_000,
+  keepAliveTimeout: 5_000,
   http: { maxHeaderSize: 8_192, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
 } as const
 const MAX_CONNECTIONS = 256
@@ -28,7 +29,7 @@ export async function buildManagement(health: Health, metrics: Metrics): Promise
     frameworkErrors: (_error, _request, reply) => notFound(reply),
     clientErrorHandler: (_error, socket) => socket.destroy(),
   })
-  app.server.maxConnections = MAX_CONNECTIONS
+  boundConnections(app.server, MAX_CONNECTIONS)
   app.removeAllContentTypeParsers()
   app.setNotFoundHandler((_request, reply) => notFound(reply))
   app.setErrorHandler((_error, _request, reply) => reply.code(500).type(PLAIN).send('internal error\n'))

@@ -53,8 +53,8 @@ export interface World extends KeyholeOnStandins {
   readonly clock: VirtualClock
 }
 
-export async function startWorld(options: Omit<StartOptions, 'clock'> = {}): Promise<World> {
-  const clock = virtualClock()
+export async function startWorld(options: Omit<StartOptions, 'clock'> = {}, startMs?: number): Promise<World> {
+  const clock = virtualClock(startMs)
   const keyhole = await startKeyhole({ policy: POLICY, ...options, clock })
   seed(keyhole.kubernetes, keyhole.vault)
   // Both keys asked about: from here on what goes upstream goes there for a request.

@@ -1,0 +1,79 @@
+import { connect } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { World } from '../routes/world.ts'
+import { startWorld } from '../routes/world.ts'
+import { face } from './face.ts'
+import { dial, get } from './line.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.stop())
+
+const settled = () => new Promise(setImmediate)
+
+describe('the connections of one peer', () => {
+  it('are at most half of all: one more is closed at once, and the others are served', async () => {
+    const small = await face(world, { maxConnections: 6 })
+    const lines = [await dial(small.url), await dial(small.url), await dial(small.url)]
+    await using oneMore = await dial(small.url)
+    expect(await oneMore.closed()).toBe('')
+    for (const line of lines) {
+      line.send(get('/elsewhere'))
+      expect((await line.answer()).status).toBe(404)
+    }
+    for (const line of lines) line.socket.destroy()
+    while ((await small.connections()) > 0) await settled()
+    await using again = await dial(small.url)
+    again.send(get('/elsewhere'))
+    expect((await again.answer()).status).toBe(404)
+    await small.stop()
+  })
+
+  it('leave the other half to others', async () => {
+    const small = await face(world, { maxConnections: 2 })
+    await using first = await dial(small.url)
+    first.send(get('/elsewhere'))
+    await first.answer()
+    const { port } = new URL(small.url)
+    const other = connect({ host: '127.0.0.1', port: Number(port), localAddress: '127.0.0.2' })
+    other.write(get('/elsewhere'))
+    const [chunk] = (await new Promise((resolve) => other.once('data', (data) => resolve([data])))) as [Buffer]
+    expect(chunk.toString()).toMatch(/^HTTP\/1.1 404 /)
+    other.destroy()
+    await small.stop()
+  })
+
+  it('are bounded on the management port, too', async () => {
+    const lines = await Promise.all(Array.from({ length: 128 }, () => dial(world.managementUrl)))
+    await using oneMore = await dial(world.managementUrl)
+    expect(await oneMore.closed()).toBe('')
+    for (const line of lines) line.socket.destroy()
+  })
+})
+
+describe('a client that reads nothing', () => {
+  it('is cut off with its refusals as with an answer', async () => {
+    const short = await face(world, { replyTimeoutMs: 1_000 })
+    await using line = await dial(short.url)
+    const answered = new Promise((resolve) => line.socket.once('data', resolve))
+    // Far more refusals than every buffer on the way holds: the rest waits in keyhole for a reader.
+    line.send(get('/elsewhere').repeat(30_000))
+    await answered
+    line.socket.pause()
+    await world.clock.advance(1_000)
+    while ((await short.connections()) > 0) await settled()
+    await short.stop()
+  })
+
+  it('leaves no timer behind once it has read', async () => {
+    const before = world.clock.timers()
+    await using line = await dial(world.url)
+    line.send(get('/elsewhere').repeat(3))
+    for (let answers = 0; answers < 3; answers += 1) await line.answer()
+    while (world.clock.timers() > before + 1) await settled()
+    // What is left is the count of refusals, to be written within a second.
+    expect(world.clock.timers()).toBeLessThanOrEqual(before + 1)
+  })
+})
