@@ -2,7 +2,7 @@
  * The HTTP face of keyhole: two routes, and around them everything that a hostile or clumsy client can send. Whatever
  * Fastify and Node would answer by themselves is replaced: their texts echo URLs, quote validators, or print errors.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { METHODS } from 'node:http'
 import type { SecureVersion } from 'node:tls'
 import helmet from '@fastify/helmet'
@@ -43,6 +43,8 @@ export interface AppOptions {
   readonly maxUrlBytes: number
   /** A reply that its reader has not taken by then is cut off, counted from its request. */
   readonly replyTimeoutMs: number
+  /** Longest wait for a place, before 503. */
+  readonly waitTimeoutMs: number
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly keepAliveTimeoutMs: number
@@ -88,7 +90,7 @@ export async function buildApp(
   boundConnections(app.server, options.maxConnections)
   // No body is ever wanted, so none is asked for; and what else is expected is not worth an answer of Node's own.
   for (const event of ['checkContinue', 'checkExpectation']) {
-    app.server.on(event, (request: IncomingMessage, response: ServerResponse) => app.routing(request, response))
+    app.server.on(event, (request, response) => app.server.emit('request', request, response))
   }
 
   function refuse(error: KeyholeError, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -40,6 +40,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     maxHeaderBytes: config.KEYHOLE_MAX_HEADER_BYTES,
     maxUrlBytes: config.KEYHOLE_MAX_URL_BYTES,
     replyTimeoutMs: config.KEYHOLE_REPLY_TIMEOUT_MS,
+    waitTimeoutMs: config.KEYHOLE_DEADLINE_MS,
     headersTimeoutMs: 5_000,
     requestTimeoutMs: 10_000,
     keepAliveTimeoutMs: 65_000,

@@ -3,11 +3,11 @@
  * with everybody else; a reply that its reader does not take in time is cut off, and its place is free again.
  */
 import type { IncomingMessage } from 'node:http'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
 import { KeyholeError } from '../errors.ts'
-import type { Turnstile } from '../services/turnstile.ts'
-import { goneOf, peerOf } from './attempt.ts'
+import type { Leave, Turnstile } from '../services/turnstile.ts'
+import { peerOf } from './attempt.ts'
 import type { Connections } from './connections.ts'
 
 export interface AdmissionOptions {
@@ -19,6 +19,8 @@ export interface AdmissionOptions {
   /** Why a request has no route, where that is not for want of one. */
   readonly unroutable: (request: IncomingMessage) => KeyholeError | undefined
   readonly replyTimeoutMs: number
+  /** Longest wait for a place. The deadline of a request begins behind it. */
+  readonly waitTimeoutMs: number
   /** Longest URL, path and query, in bytes. */
   readonly maxUrlBytes: number
 }
@@ -27,7 +29,7 @@ export interface AdmissionOptions {
 const CLIENT_LEFT = 499
 
 export function admission(app: FastifyInstance, options: AdmissionOptions): void {
-  const { turnstile, connections, clock, replied, unroutable, replyTimeoutMs, maxUrlBytes } = options
+  const { turnstile, connections, clock, replied, unroutable, replyTimeoutMs, waitTimeoutMs, maxUrlBytes } = options
 
   app.addHook('onRequest', async (request, reply) => {
     const { raw } = request
@@ -52,9 +54,21 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
     if (request.routeOptions.config.audit === 'none') return
     if (hasBody(raw)) throw new KeyholeError('PAYLOAD_TOO_LARGE', { why: 'body' })
 
-    const leave = await turnstile.enter(peerOf(request), goneOf(reply))
-    reply.raw.once('close', leave)
+    reply.raw.once('close', await enter(request, reply))
   })
+
+  async function enter(request: FastifyRequest, reply: FastifyReply): Promise<Leave> {
+    const waiting = new AbortController()
+    const cancel = clock.after(waitTimeoutMs, () =>
+      waiting.abort(new KeyholeError('OVERLOADED', { why: 'waited-too-long' })),
+    )
+    reply.raw.once('close', () => waiting.abort(new Error('the caller left')))
+    try {
+      return await turnstile.enter(peerOf(request), waiting.signal)
+    } finally {
+      cancel()
+    }
+  }
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -36,6 +36,7 @@ export const BOUNDS: AppOptions = {
   maxHeaderBytes: 16_384,
   maxUrlBytes: 2_048,
   replyTimeoutMs: 15_000,
+  waitTimeoutMs: 5_000,
   headersTimeoutMs: 5_000,
   requestTimeoutMs: 10_000,
   keepAliveTimeoutMs: 65_000,

@@ -223,6 +223,28 @@ describe('a crowd', () => {
     for (const line of lines) line.socket.destroy()
   })
 
+  it('is told to come again when its turn does not come, rather than cut off', async () => {
+    await using small = await startWorld({
+      settings: { KEYHOLE_REQUESTS_IN_FLIGHT: '1', KEYHOLE_REQUESTS_WAITING: '2' },
+      // A disk takes its own time, and this clock would not wait for it.
+      audited: () => {},
+    })
+    const { turnstile: places } = small.serving.wired.services
+    await using first = await dial(small.url)
+    await using second = await dial(small.url)
+    const leave = await places.enter('127.0.0.1', new AbortController().signal)
+    first.send(get('/secrets', { Authorization: `Bearer ${small.tokenOf('api')}` }))
+    while (places.waiting() === 0) await new Promise(setImmediate)
+    await small.clock.advance(5_000)
+    const refused = await first.answer()
+    expect([refused.status, problem(refused).code, places.waiting()]).toEqual([503, 'OVERLOADED', 0])
+    second.send(get('/secrets', { Authorization: `Bearer ${small.tokenOf('api')}` }))
+    while (places.waiting() === 0) await new Promise(setImmediate)
+    await small.clock.advance(4_999)
+    leave()
+    expect((await second.answer()).status).toBe(200)
+  })
+
   it('with one token costs one review', async () => {
     await using fresh = await startWorld()
     const token = fresh.tokenOf('api')
