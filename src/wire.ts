@@ -130,6 +130,11 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     // A call begun with a token should end before the token does.
     marginMs: Math.min(config.KEYHOLE_UPSTREAM_TIMEOUT_MS, config.KEYHOLE_VAULT_TOKEN_MAX_MS / 2),
     maxUseMs: config.KEYHOLE_VAULT_TOKEN_MAX_MS,
+    overlong(role, leaseSeconds) {
+      const fix =
+        'set token_ttl=10s token_type=batch on the Vault role: its tokens outlive their use, and nothing ends them'
+      log.warn('Vault tokens live too long', { role, leaseSeconds, fix })
+    },
   })
   const decrypt = decryptor({
     transit: vault,

@@ -43,8 +43,17 @@ export function renewedFile<T>(options: RenewedFileOptions<T>): Renewed<T> {
   let text = read(path)
   let value = parsed(path, text, parse)
   let readAt = clock.now()
+  let askedAgainAt: number | undefined
 
   function again(): T {
+    const now = clock.now()
+    // A peer that refuses every call must not cost each of them a read.
+    if (askedAgainAt !== undefined && now >= askedAgainAt && now < askedAgainAt + AGAIN_EVERY_MS) return value
+    askedAgainAt = now
+    return renew()
+  }
+
+  function renew(): T {
     readAt = clock.now()
     try {
       const found = read(path)
@@ -58,8 +67,10 @@ export function renewedFile<T>(options: RenewedFileOptions<T>): Renewed<T> {
     return value
   }
 
-  return { current: () => (clock.now() - readAt < maxAgeMs ? value : again()), again }
+  return { current: () => (clock.now() - readAt < maxAgeMs ? value : renew()), again }
 }
+
+const AGAIN_EVERY_MS = 1_000
 
 const TOKEN = /^[\x21-\x7e]{1,16384}$/
 

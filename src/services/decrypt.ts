@@ -78,7 +78,7 @@ export function decryptor({ transit, sessions, realm, role }: DecryptOptions): D
   }
 }
 
-/** "Too new" comes from a standby that lags, so it is asked once more; a restored Vault says it again, and that is a 503. */
+/** "Too new" comes from a standby that lags, so it is asked once more. */
 async function again<T>(kind: UpstreamKind, act: () => Promise<T>): Promise<T> {
   try {
     return await act()

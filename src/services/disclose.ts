@@ -44,6 +44,9 @@ export function discloser(bounds: Bounds): Disclose {
   }
 }
 
+/** Of one reply. Each costs a few steps here, in the last look and in the record, and nobody else is served meanwhile. */
+const MAX_MEMBERS = 10_000
+
 interface Reply {
   readonly keys: readonly string[]
   readonly missing: readonly string[]
@@ -58,6 +61,7 @@ function dictionary({ sealed: { grant }, parts }: Opened, bounds: Bounds): Reply
   })
   if (grant.selection !== undefined && missing.length > 0)
     throw new KeyholeError('KEY_MISSING', { why: 'not-in-dictionary' })
+  if (picked.length > MAX_MEMBERS) throw new KeyholeError('CONTENT_INVALID', { why: 'too-many-members' })
   const members = picked.flatMap(({ keyStart, keyEnd, valueStart, valueEnd }, index) => [
     text(index === 0 ? '' : ','),
     copy(bytes.subarray(keyStart, keyEnd)),

@@ -51,6 +51,8 @@ const VAULT_CODES: Partial<Record<UpstreamKind, 'VAULT_SEALED' | 'CIPHERTEXT_REJ
   // A 400 for a reason not known here says the same again, and must not look like an outage either.
   'bad-request': 'KEY_UNUSABLE',
   'too-old': 'CIPHERTEXT_REJECTED',
+  // Not a 503, though a standby may catch up: anybody can write such a number into a Secret of their own, and ask for it.
+  'too-new': 'CIPHERTEXT_REJECTED',
   'not-authentic': 'CIPHERTEXT_REJECTED',
   'no-prefix': 'CIPHERTEXT_REJECTED',
   'malformed-ciphertext': 'CIPHERTEXT_REJECTED',
@@ -65,6 +67,8 @@ const VAULT_FIXES: Partial<Record<UpstreamKind, string>> = {
   'key-missing': 'create the Transit key in Vault with derived=true, or mend the name of the TransitKey',
   'context-missing': 'the Transit key is derived: set binding: place on the TransitKey',
   'bad-request': "see Vault's audit log: the key's type cannot decrypt, or the auth method is not set up",
+  'too-new':
+    'the ciphertext names a key version that this Vault does not have: a standby that lags, a Vault restored from a backup, or a forged Secret',
   'too-old': "the ciphertext is older than the key's min_decryption_version: encrypt the Secret again",
 }
 

@@ -28,6 +28,8 @@ export interface VaultSessionOptions {
   readonly marginMs: number
   /** Longest use of one token, whatever lease Vault gives. */
   readonly maxUseMs: number
+  /** Told once for a role whose tokens live longer: keyhole stops using them, but nothing ends them. */
+  readonly overlong: (role: string, leaseSeconds: number) => void
 }
 
 /** A role is logged in again for a 403 at most once in so many ms. */
@@ -35,13 +37,16 @@ const RELOGIN_EVERY_MS = 1_000
 
 interface Session {
   readonly token: Token
+  readonly beganAt: number
   readonly renewAt: number
   readonly endsAt: number
 }
 
-export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessionOptions): VaultSessions {
+export function vaultSessions(options: VaultSessionOptions): VaultSessions {
+  const { logins, clock, marginMs, maxUseMs } = options
   const sessions = new Map<string, Session>()
-  const reloginAt = new Map<string, number>()
+  const reloggedInAt = new Map<string, number>()
+  const toldOverlong = new Set<string>()
   const loginsInFlight = joined<string, Session>()
   const never = new AbortController().signal
 
@@ -51,9 +56,12 @@ export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessio
       const { token, leaseSeconds } = await logins.login(role, shared).catch((error: unknown) => {
         throw loginRefusal(error)
       })
-      const lifeMs = Math.min(leaseSeconds * 1000, maxUseMs)
-      const usableMs = lifeMs - marginMs
-      const session = { token, renewAt: askedAt + usableMs / 2, endsAt: askedAt + usableMs }
+      if (leaseSeconds * 1000 > maxUseMs && !toldOverlong.has(role)) {
+        toldOverlong.add(role)
+        options.overlong(role, leaseSeconds)
+      }
+      const usableMs = Math.min(leaseSeconds * 1000, maxUseMs) - marginMs
+      const session = { token, beganAt: askedAt, renewAt: askedAt + usableMs / 2, endsAt: askedAt + usableMs }
       sessions.set(role, session)
       return session
     })
@@ -61,12 +69,17 @@ export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessio
 
   async function current(role: string, signal: AbortSignal): Promise<Session> {
     const session = sessions.get(role)
-    if (session === undefined || clock.now() >= session.endsAt) return await login(role, signal)
+    if (session === undefined || !isWithin(session.beganAt, session.endsAt)) return await login(role, signal)
     if (clock.now() >= session.renewAt) {
       // Nobody waits for this one, and its failure is found again by whoever needs the next token.
       login(role, never).catch(() => {})
     }
     return session
+  }
+
+  /** A clock that was set back is before both: what was begun in its future is over. */
+  function isWithin(fromMs: number, toMs: number): boolean {
+    return clock.now() >= fromMs && clock.now() < toMs
   }
 
   return {
@@ -77,8 +90,9 @@ export function vaultSessions({ logins, clock, marginMs, maxUseMs }: VaultSessio
       } catch (error) {
         if (!(error instanceof UpstreamError && error.kind === 'forbidden')) throw error
         if (sessions.get(role) === session) {
-          if (clock.now() < (reloginAt.get(role) ?? 0)) throw error
-          reloginAt.set(role, clock.now() + RELOGIN_EVERY_MS)
+          const last = reloggedInAt.get(role)
+          if (last !== undefined && isWithin(last, last + RELOGIN_EVERY_MS)) throw error
+          reloggedInAt.set(role, clock.now())
           sessions.delete(role)
         }
         const next = sessions.get(role) ?? (await login(role, signal))

@@ -200,8 +200,13 @@ describe('long lists', () => {
   })
 
   it('never shortens a name: it would be the name of another key', () => {
-    const record = parsed(decision({ keys: ['A', 'x'.repeat(257), 'B'] }))
-    expect(record).toMatchObject({ keys: ['A'], keysOmitted: 2 })
+    const record = parsed(decision({ keys: ['A', 'x'.repeat(257)] }))
+    expect(record).toMatchObject({ keys: ['A'], keysOmitted: 1 })
+  })
+
+  it('names what comes after a name too long: whoever writes a Secret must not choose what its record shows', () => {
+    const record = parsed(decision({ keys: ['x'.repeat(257), 'PGPASSWORD', 'PGHOST'] }))
+    expect(record).toMatchObject({ keys: ['PGPASSWORD', 'PGHOST'], keysOmitted: 1 })
   })
 
   it('counts the bytes that escapes cost', () => {

@@ -56,6 +56,18 @@ describe('renewedFile', () => {
     expect(file.current()).toBe('second')
   })
 
+  it('does not read at every call that a peer refuses', async () => {
+    project(1, 'first')
+    const clock = virtualClock()
+    const file = renewedFile({ path, clock, parse: (text) => text })
+    project(2, 'second')
+    expect(file.again()).toBe('second')
+    project(3, 'third')
+    expect(file.again()).toBe('second')
+    await clock.advance(1_000)
+    expect(file.again()).toBe('third')
+  })
+
   it('gives the same value while the content is the same', () => {
     project(1, 'first')
     const file = renewedFile({ path, clock: virtualClock(), parse: (text) => ({ text }) })

@@ -57,7 +57,7 @@ describe('open', () => {
   test('refuses what is too new after one more try', async () => {
     const { decrypt, requests } = transit(refused('too-new'))
     await expect(decrypt.open(sealedOf(grantOf()), signal)).rejects.toMatchObject({
-      code: 'VAULT_UNAVAILABLE',
+      code: 'CIPHERTEXT_REJECTED',
       why: 'vault-too-new',
     })
     expect(requests).toHaveLength(2)

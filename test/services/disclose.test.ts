@@ -44,6 +44,14 @@ describe('disclose: a dictionary', () => {
     throw new Error('nothing was refused')
   })
 
+  test('refuses to disclose more members than one reply may hold', () => {
+    const many = (count: number) => `{${Array.from({ length: count }, (_, index) => `"k${index}":0`).join(',')}}`
+    expect(disclosed(many(10_000), { keys: 'all' }).keys).toHaveLength(10_000)
+    expect(() => disclosed(many(10_001), { keys: 'all' })).toThrow(
+      expect.objectContaining({ code: 'CONTENT_INVALID', why: 'too-many-members' }),
+    )
+  })
+
   test('refuses a key that was asked for and is not there', () => {
     expect(() => disclosed('{"a":1}', { selection: ['a', 'b'] })).toThrow(
       expect.objectContaining({ code: 'KEY_MISSING', why: 'not-in-dictionary' }),

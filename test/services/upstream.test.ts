@@ -76,7 +76,7 @@ describe('vaultRefusal', () => {
     'mount-missing': 'KEY_UNUSABLE',
     'context-missing': 'KEY_UNUSABLE',
     'too-old': 'CIPHERTEXT_REJECTED',
-    'too-new': 'VAULT_UNAVAILABLE',
+    'too-new': 'CIPHERTEXT_REJECTED',
     'not-authentic': 'CIPHERTEXT_REJECTED',
     'no-prefix': 'CIPHERTEXT_REJECTED',
     'malformed-ciphertext': 'CIPHERTEXT_REJECTED',

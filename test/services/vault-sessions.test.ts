@@ -17,6 +17,7 @@ interface Login {
 function vault({ hold = false, leaseSeconds = 10, maxUseMs = 10_000, marginMs = 2_000 } = {}) {
   const clock = virtualClock()
   const logins: Login[] = []
+  const overlong: string[] = []
   const answering = { hold, failure: undefined as Error | undefined }
   function admit(login: Login): void {
     login.answer.resolve({ token: token(`t${logins.indexOf(login) + 1}`), leaseSeconds })
@@ -34,10 +35,12 @@ function vault({ hold = false, leaseSeconds = 10, maxUseMs = 10_000, marginMs = 
     clock,
     marginMs,
     maxUseMs,
+    overlong: (role, seconds) => overlong.push(`${role}: ${seconds}`),
   })
   return {
     clock,
     logins,
+    overlong,
     admit,
     answering,
     sessions,
@@ -70,6 +73,11 @@ describe('vaultSessions: a 403', () => {
     await clock.advance(1_000)
     await expect(sessions.use('r', patient, refused)).rejects.toBe(forbidden)
     expect(logins).toHaveLength(3)
+    // A clock set back does not stretch that second to an hour.
+    clock.set(clock.now() - 3_600_000)
+    expect(await tokenNow()).toBe('t4')
+    await expect(sessions.use('r', patient, refused)).rejects.toBe(forbidden)
+    expect(logins).toHaveLength(5)
   })
 
   test('twice is refused, after one more login and no third try', async () => {
@@ -212,9 +220,18 @@ describe('vaultSessions: the life of a token', () => {
   })
 
   test('is not longer than the bound, whatever lease Vault gives', async () => {
-    const { tokenNow, clock } = vault({ leaseSeconds: 3_600 })
+    const { tokenNow, clock, overlong } = vault({ leaseSeconds: 3_600 })
     await tokenNow()
     await clock.advance(8_000)
+    await expect(tokenNow()).resolves.toBe('t2')
+    // Keyhole stops using it, but only its role can end it: told once, not at every login.
+    expect(overlong).toEqual(['r: 3600'])
+  })
+
+  test('is over when the clock is set back before it began', async () => {
+    const { tokenNow, clock } = vault()
+    await tokenNow()
+    clock.set(clock.now() - 3_600_000)
     await expect(tokenNow()).resolves.toBe('t2')
   })
 
