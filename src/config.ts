@@ -40,9 +40,13 @@ const origin = z
   .transform((url) => url.origin)
 
 const file = z.string().startsWith('/', 'must be an absolute path')
+// As external/vault.ts takes them: what it would refuse at every login must not start.
+const vaultName = z
+  .string()
+  .regex(/^\w[\w.-]{0,252}$/, 'must be a name of letters, digits, "_", "-" and ".", without slash')
 const vaultPath = z
   .string()
-  .regex(/^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*$/, 'must be a Vault path without leading or trailing slash')
+  .regex(/^(?!.*\.\.)\w[\w.-]*(?:\/\w[\w.-]*)*$/, 'must be a Vault path without leading or trailing slash')
 
 const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount'
 
@@ -104,7 +108,7 @@ export const SETTINGS = {
       "keyhole's own projected token of the audience that the Vault role asks for; re-read as the kubelet renews it.",
     ),
   KEYHOLE_VAULT_AUTH_MOUNT: vaultPath.default('kubernetes').describe("Mount of Vault's Kubernetes auth method."),
-  KEYHOLE_VAULT_ROLE: vaultPath.default('keyhole').describe('Vault role to read with, for TransitKeys that name none.'),
+  KEYHOLE_VAULT_ROLE: vaultName.default('keyhole').describe('Vault role to read with, for TransitKeys that name none.'),
   KEYHOLE_DEADLINE_MS: ms(5_000, 100, 60_000).describe('Deadline of one request, all upstream calls included.'),
   KEYHOLE_UPSTREAM_TIMEOUT_MS: ms(2_000, 50, 30_000).describe('Longest single upstream call.'),
   KEYHOLE_UPSTREAM_CONNECTIONS: whole(64, 1, 1_024).describe('Connections per upstream.'),
