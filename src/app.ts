@@ -52,6 +52,9 @@ export interface AppOptions {
   readonly maxConnections: number
 }
 
+/** How long a connection that was refused stays, for its peer to read why. */
+const LINGER_MS = 1_000
+
 /** @param addRoutes default: those that the services can serve. @throws Error for a route that does not say how it is audited. */
 export async function buildApp(
   services: Services,
@@ -85,6 +88,9 @@ export async function buildApp(
       services.refused(refusal, requestId)
       if (!socket.writable || sockets.answering(socket)) return void socket.destroy()
       socket.end(rawProblem(refusal, requestId))
+      // Node has let go of this connection, and a peer that never closes its half would hold it, and its place, for ever.
+      const cancel = services.clock.after(LINGER_MS, () => socket.destroy())
+      socket.once('close', cancel)
     },
   }) as unknown as FastifyInstance
   boundConnections(app.server, options.maxConnections)

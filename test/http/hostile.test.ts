@@ -283,11 +283,16 @@ describe('half a request', () => {
     expect(answer.status).toBe(413)
   })
 
-  it('does not keep its connection by holding on to its own side', async () => {
+  it.each([
+    ['that is none', 'nonsense\r\n\r\n', 400],
+    ['that never comes', '', 408],
+    ['that stops half-way', 'GET /secrets/db', 408],
+  ])('%s does not keep its connection by holding on to its own side', async (_what, text, status) => {
     const impatient = await face(world, { headersTimeoutMs: 50, requestTimeoutMs: 50 })
     await using line = await dial(impatient.url, { holdsOn: true })
-    line.send('nonsense\r\n\r\n')
-    expect((await line.answer()).status).toBe(400)
+    if (text !== '') line.send(text)
+    expect((await line.answer()).status).toBe(status)
+    await world.clock.advance(1_000)
     while ((await impatient.connections()) > 0) await new Promise(setImmediate)
     await impatient.stop()
   })
