@@ -263,6 +263,7 @@ describe('records', () => {
     await held.arrived
     leaving.abort()
     await expect(gone).rejects.toThrow('aborted')
+    await held.left
     await until(() => world.records().some((record) => record['outcome'] === 'abandoned'))
     expect(world.records().at(-1)).toMatchObject({
       caller: { serviceAccount: 'api' },

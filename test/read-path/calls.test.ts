@@ -242,6 +242,29 @@ describe('requests at once', () => {
     expect(world.kubernetes.requests.sightings(token)).toHaveLength(1)
   })
 
+  test('with one token give the review up when the last of them has left, and not before', async () => {
+    await using world = await startWorld()
+    const token = world.tokenOf('api')
+    const held = hold(world.kubernetes, { path: REVIEWS })
+    const leaving = [new AbortController(), new AbortController()]
+    const asking = leaving.map(({ signal }) => world.ask('/secrets/db', { token, signal }).catch(() => undefined))
+    await held.arrived
+    const { turnstile } = world.keyhole.serving.wired.services
+    await until(() => turnstile.inside() === 2)
+    let given = false
+    void held.left.then(() => {
+      given = true
+    })
+    leaving[0]?.abort()
+    await until(() => turnstile.inside() === 1)
+    expect(given).toBe(false)
+    leaving[1]?.abort()
+    await held.left
+    await Promise.all(asking)
+    held.release()
+    world.served(await world.ask('/secrets/db', { token }))
+  })
+
   test('for one Secret are never answered from one decryption', async () => {
     await using world = await startWorld()
     const asking = [

@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import type { Fault, Match } from '../../src/standins/faults.ts'
-import { status } from '../../src/standins/faults.ts'
+import { change, status } from '../../src/standins/faults.ts'
 import type { Standin } from '../../src/standins/server.ts'
 
 /** In every upstream error text that a test makes up: it must never come out on the other side. */
@@ -33,9 +33,33 @@ export function wire(head: string, body: string): Fault {
   return async () => ({ status: 0, wire: 'raw', body: Buffer.from(`${head}\r\n\r\n${body}`) })
 }
 
+/** The real answer, and blanks behind it: beyond the bound of keyhole, and still good JSON. */
+export function padded(mebibytes = 5): Fault {
+  return change((reply) => ({
+    ...reply,
+    body: Buffer.concat([Buffer.from(String(reply.body)), Buffer.alloc(mebibytes << 20, ' ')]),
+  }))
+}
+
+/** The real answer, announced as 64 MiB, and then silence: only a look at the head ends this before its time. */
+export function announcing(): Fault {
+  return change((reply) => ({
+    ...reply,
+    headers: { ...reply.headers, 'content-length': String(64 << 20) },
+    wire: 'stall',
+  }))
+}
+
+/** The real answer, with a word that it is compressed. */
+export function encoded(): Fault {
+  return change((reply) => ({ ...reply, headers: { ...reply.headers, 'content-encoding': 'gzip' } }))
+}
+
 export interface Held {
   /** Resolves when the first request is being held. */
   readonly arrived: Promise<void>
+  /** Resolves when the client of one that is held has given up. */
+  readonly left: Promise<void>
   /** Lets all of them go on, and those that come. */
   release(): void
 }
@@ -43,20 +67,26 @@ export interface Held {
 /** Holds the matching requests back until released. What a client that has left asked for takes no effect. */
 export function hold(standin: Standin, match: Match, fault: Fault = (_request, next) => next()): Held {
   const arrived = Promise.withResolvers<void>()
+  const left = Promise.withResolvers<void>()
   const released = Promise.withResolvers<void>()
   const injected = standin.faults.inject(match, async (request, next, clock) => {
     arrived.resolve()
-    const left = new Promise<void>((resolve) => request.signal.addEventListener('abort', () => resolve()))
-    await Promise.race([released.promise, left])
+    request.signal.addEventListener('abort', () => left.resolve())
+    await Promise.race([released.promise, aborted(request.signal)])
     return request.signal.aborted ? { status: 0, wire: 'before' } : fault(request, next, clock)
   })
   return {
     arrived: arrived.promise,
+    left: left.promise,
     release() {
       injected.remove()
       released.resolve()
     },
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
 }
 
 export interface Elsewhere extends AsyncDisposable {

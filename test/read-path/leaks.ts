@@ -36,11 +36,7 @@ function jwtParts(text: string): string[] {
 function formsOf(text: string): string[] {
   const bytes = Buffer.from(text)
   const base64 = bytes.toString('base64').replace(/=+$/, '')
-  return [
-    text,
-    base64,
-    base64.replaceAll('+', '-').replaceAll('/', '_'),
-    bytes.toString('hex'),
-    encodeURIComponent(text),
-  ]
+  const base64url = base64.replaceAll('+', '-').replaceAll('/', '_')
+  const quoted = JSON.stringify(text).slice(1, -1)
+  return [text, quoted, base64, base64url, bytes.toString('hex'), encodeURIComponent(text)]
 }

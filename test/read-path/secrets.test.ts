@@ -3,7 +3,19 @@ import { describe, expect, test, vi } from 'vitest'
 import type { Fault } from '../../src/standins/faults.ts'
 import { changeJson, cut, garbage, html, huge, redirect, silence, stall, status } from '../../src/standins/faults.ts'
 import { KEYHOLE, SAMPLE_REALM } from '../../src/testing/sample.ts'
-import { DECRYPT, elsewhere, hold, kubernetesStatus, MARKER, SECRET, vaultErrors, wire } from './faults.ts'
+import {
+  announcing,
+  DECRYPT,
+  elsewhere,
+  encoded,
+  hold,
+  kubernetesStatus,
+  MARKER,
+  padded,
+  SECRET,
+  vaultErrors,
+  wire,
+} from './faults.ts'
 import type { Making, Refusal, World } from './world.ts'
 import { DICTIONARY, POLICY, startWorld } from './world.ts'
 
@@ -324,6 +336,9 @@ const WRONG_ANSWERS: readonly (readonly [string, Fault, Refusal])[] = [
   ['is cut off before it begins', cut('before'), KUBERNETES_AWAY],
   ['is cut in the middle', cut('mid-body'), KUBERNETES_AWAY],
   ['is 64 MiB long', huge(64), KUBERNETES_AWAY],
+  ['is longer than keyhole reads, and good otherwise', padded(), KUBERNETES_AWAY],
+  ['announces 64 MiB', announcing(), KUBERNETES_AWAY],
+  ['says that it is compressed, unasked', encoded(), KUBERNETES_AWAY],
   ['announces more than it holds', wire('HTTP/1.1 200 OK\r\nContent-Length: 999', MARKER), KUBERNETES_AWAY],
   ['is empty', status(200, ''), KUBERNETES_AWAY],
   ['is a list', status(200, []), KUBERNETES_AWAY],

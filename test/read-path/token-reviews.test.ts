@@ -13,7 +13,18 @@ import {
   stall,
   status,
 } from '../../src/standins/faults.ts'
-import { elsewhere, hold, kubernetesStatus, MARKER, only, REVIEWS, wire } from './faults.ts'
+import {
+  announcing,
+  elsewhere,
+  encoded,
+  hold,
+  kubernetesStatus,
+  MARKER,
+  only,
+  padded,
+  REVIEWS,
+  wire,
+} from './faults.ts'
 import type { Refusal } from './world.ts'
 import { startWorld } from './world.ts'
 
@@ -69,8 +80,9 @@ const NO_ANSWER: readonly (readonly [string, Fault])[] = [
   ['is cut in the middle', cut('mid-body')],
   ['is 64 MiB long', huge(64, 201)],
   ['announces more than it holds', wire('HTTP/1.1 201 Created\r\nContent-Length: 999', MARKER)],
-  ['announces 64 MiB', wire('HTTP/1.1 201 Created\r\nContent-Length: 67108864', MARKER)],
-  ['is compressed unasked', wire('HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 2', '{}')],
+  ['is longer than keyhole reads, and good otherwise', padded()],
+  ['announces 64 MiB', announcing()],
+  ['says that it is compressed, unasked', encoded()],
   ['is empty', status(201, '')],
   ['is null', status(201, null)],
   ['is a list', status(201, [])],

@@ -3,7 +3,20 @@ import { describe, expect, test, vi } from 'vitest'
 import type { Fault } from '../../src/standins/faults.ts'
 import { changeJson, cut, garbage, html, huge, redirect, silence, stall, status } from '../../src/standins/faults.ts'
 import { KEYHOLE } from '../../src/testing/sample.ts'
-import { DECRYPT, elsewhere, hold, LOGIN, MARKER, only, REVIEWS, vaultErrors, wire } from './faults.ts'
+import {
+  announcing,
+  DECRYPT,
+  elsewhere,
+  encoded,
+  hold,
+  LOGIN,
+  MARKER,
+  only,
+  padded,
+  REVIEWS,
+  vaultErrors,
+  wire,
+} from './faults.ts'
 import type { Refusal, World } from './world.ts'
 import { DICTIONARY, startWorld, until } from './world.ts'
 
@@ -45,14 +58,15 @@ const WRONG: readonly (readonly [string, Fault, Refusal])[] = [
   ['is reset', cut('reset'), AWAY],
   ['is no HTTP', garbage(Buffer.from(`${MARKER}\r\n\r\n`)), AWAY],
   ['is 64 MiB long', huge(64), AWAY],
-  ['announces 64 MiB', wire('HTTP/1.1 200 OK\r\nContent-Length: 67108864', MARKER), AWAY],
 ]
 
 /** How an answer of 200 can still be none; asked when the key is proven. */
 const NO_PLAINTEXT: readonly (readonly [string, Fault])[] = [
   ['is cut in the middle', cut('mid-body')],
   ['announces more than it holds', wire('HTTP/1.1 200 OK\r\nContent-Length: 9999', MARKER)],
-  ['is compressed unasked', wire('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2', '{}')],
+  ['says that it is compressed, unasked', encoded()],
+  ['is longer than keyhole reads, and good otherwise', padded()],
+  ['announces 64 MiB', announcing()],
   ["is a proxy's page with 200", html(200)],
   ['is empty', status(200, '')],
   ['is 204', status(204)],
