@@ -33,11 +33,12 @@ export function wire(head: string, body: string): Fault {
   return async () => ({ status: 0, wire: 'raw', body: Buffer.from(`${head}\r\n\r\n${body}`) })
 }
 
-/** The real answer, and blanks behind it: beyond the bound of keyhole, and still good JSON. */
+/** The real answer, and blanks behind it: beyond the bound of keyhole, still good JSON, and its length is not told. */
 export function padded(mebibytes = 5): Fault {
+  const blanks = Buffer.alloc(1 << 20, ' ')
   return change((reply) => ({
     ...reply,
-    body: Buffer.concat([Buffer.from(String(reply.body)), Buffer.alloc(mebibytes << 20, ' ')]),
+    body: [Buffer.from(String(reply.body)), ...Array.from({ length: mebibytes }, () => blanks)],
   }))
 }
 
