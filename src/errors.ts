@@ -4,7 +4,8 @@
  * `detail` goes to the caller and `why` to the operator's log and the audit record. Both are sentences or words of
  * ours: never a value, a token, an upstream text, or anything a caller sent.
  */
-import { type Code, ruleOf } from './contract.ts'
+import type { Code } from './contract.ts'
+import { ruleOf } from './contract.ts'
 
 export interface Refusal {
   /** Replaces the code's advice in the reply. */

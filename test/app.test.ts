@@ -53,7 +53,7 @@ describe('a route that does not say how it is audited', () => {
 
   it('cannot be added afterwards', async () => {
     const { app } = await built(() => {})
-    expect(() => app.get('/late', { config: { audit: 'none' } }, async () => 'secret')).toThrow()
+    expect(() => app.get('/late', { config: { audit: 'none' } }, async () => 'secret')).toThrow(/already/)
     await app.close()
   })
 })

@@ -26,7 +26,9 @@ export async function buildManagement(health: Health, metrics: Metrics): Promise
     exposeHeadRoutes: false,
     trustProxy: false,
     bodyLimit: 1,
-    frameworkErrors: (_error, _request, reply) => notFound(reply),
+    frameworkErrors(_error, _request, reply) {
+      void notFound(reply)
+    },
     clientErrorHandler: (_error, socket) => socket.destroy(),
   })
   boundConnections(app.server, MAX_CONNECTIONS)

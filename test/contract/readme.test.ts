@@ -11,6 +11,8 @@ import { document } from './document.ts'
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
 
+const ascending = (a: number, b: number): number => a - b
+
 /** The rows of the table under this header. */
 function table(header: string): string[][] {
   const lines = readme.slice(readme.indexOf(`| ${header} |`)).split('\n')
@@ -34,7 +36,9 @@ describe('README.md', () => {
       ...new Set(Object.values(CODES).flatMap((rule) => ('retryAfterSeconds' in rule ? [rule.status] : []))),
     ]
     const sentence = /Errors are RFC 9457 .*?Retry-After/s.exec(readme)?.[0] ?? ''
-    expect((sentence.match(/\b[45]\d\d\b/g) ?? []).map(Number).sort()).toEqual(statuses.sort())
+    expect((sentence.match(/\b[45]\d\d\b/g) ?? []).map(Number).toSorted(ascending)).toEqual(
+      statuses.toSorted(ascending),
+    )
   })
 
   it('encrypts in the context that keyhole decrypts in', () => {
