@@ -11,6 +11,7 @@ import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
 import type { Clock } from '../clock.ts'
 import { wipe, wipeable } from '../opaque.ts'
+import { parserMemory } from './parser-memory.ts'
 
 export interface Outbound {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH'
@@ -92,6 +93,7 @@ export function openSend(options: SendOptions): Sender {
   const origin = originOf(options)
   let ca = options.ca?.()
   if (ca === '') throw new TypeError('the CA is empty')
+  const memory = parserMemory(options.clock)
   let pool = openPool(origin, ca, options)
   let closed = false
   const retiring = new Set<Promise<void>>()
@@ -113,12 +115,17 @@ export function openSend(options: SendOptions): Sender {
         pool = openPool(origin, now, options)
         ca = now
       }
-      return await exchange(pool, request, signal, options)
+      try {
+        return await exchange(pool, request, signal, options)
+      } finally {
+        memory.wipeSoon()
+      }
     },
     async close() {
       closed = true
       if (!pool.closed) retire(pool)
       await Promise.all(retiring)
+      await memory.close()
     },
   }
 }

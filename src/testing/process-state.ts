@@ -28,29 +28,45 @@ export async function connectionsTo(pid: number, port: number): Promise<number> 
  * ours to trace. Heap snapshots leave out the content of buffers; this does not.
  */
 export async function foundInMemory(pid: number, needles: readonly Buffer[]): Promise<number> {
-  const maps = await readFile(`/proc/${pid}/maps`, 'utf8')
-  const memory = await open(`/proc/${pid}/mem`, 'r')
   const found = new Set<Buffer>()
-  try {
-    for (const line of maps.split('\n')) {
-      const region = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line)
-      if (region === null || /\[v(?:var|syscall)/.test(line)) continue
-      await scan(Number.parseInt(region[1] ?? '0', 16), Number.parseInt(region[2] ?? '0', 16))
-    }
-    return found.size
-  } finally {
-    await memory.close()
-  }
+  const overlap = Math.max(...needles.map((needle) => needle.length))
+  await eachPiece(pid, overlap, (piece) => {
+    for (const needle of needles) if (!found.has(needle) && piece.includes(needle)) found.add(needle)
+  })
+  return found.size
+}
 
-  async function scan(start: number, end: number): Promise<void> {
-    const chunk = Buffer.alloc(4 * 1024 * 1024)
-    const overlap = Math.max(...needles.map((needle) => needle.length))
-    for (let at = start; at < end; at += chunk.length - overlap) {
+/**
+ * The distinct byte strings, in hex, of so many bytes that follow a marker anywhere in the process's writable memory. For
+ * many canaries that begin alike, where looking for each would take minutes.
+ */
+export async function followersInMemory(pid: number, marker: Buffer, length: number): Promise<ReadonlySet<string>> {
+  const found = new Set<string>()
+  await eachPiece(pid, marker.length + length, (piece) => {
+    for (let at = piece.indexOf(marker); at >= 0; at = piece.indexOf(marker, at + 1)) {
+      const follower = piece.subarray(at + marker.length, at + marker.length + length)
+      if (follower.length === length) found.add(follower.toString('hex'))
+    }
+  })
+  return found
+}
+
+const PIECE_BYTES = 4 * 1024 * 1024
+
+/** Pieces overlap, so that what is no longer than `overlap` is whole in one of them. */
+async function eachPiece(pid: number, overlap: number, look: (piece: Buffer) => void): Promise<void> {
+  const maps = await readFile(`/proc/${pid}/maps`, 'utf8')
+  await using memory = await open(`/proc/${pid}/mem`, 'r')
+  const chunk = Buffer.alloc(PIECE_BYTES)
+  for (const line of maps.split('\n')) {
+    const region = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line)
+    if (region === null || /\[v(?:var|syscall)/.test(line)) continue
+    const end = Number.parseInt(region[2] ?? '0', 16)
+    for (let at = Number.parseInt(region[1] ?? '0', 16); at < end; at += PIECE_BYTES - overlap) {
       const { bytesRead } = await memory
-        .read(chunk, 0, Math.min(chunk.length, end - at), at)
+        .read(chunk, 0, Math.min(PIECE_BYTES, end - at), at)
         .catch(() => ({ bytesRead: 0 }))
-      const seen = chunk.subarray(0, bytesRead)
-      for (const needle of needles) if (!found.has(needle) && seen.includes(needle)) found.add(needle)
+      look(chunk.subarray(0, bytesRead))
     }
   }
 }

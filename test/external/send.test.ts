@@ -110,7 +110,8 @@ describe('a call', () => {
     } finally {
       unsubscribe('undici:request:bodyChunkReceived', collect)
     }
-    expect(pieces.map((piece) => piece.toString())).toEqual(['\0'.repeat(9)])
+    const fromPeer = pieces.filter(({ length }) => length < 100)
+    expect(fromPeer.map((piece) => piece.toString())).toEqual(['\0'.repeat(9)])
   })
 
   it('leaves no listener on the signal and no timer behind, however it ends', async () => {
@@ -122,6 +123,9 @@ describe('a call', () => {
     await codeOf(send({ ...GET, path: '/cut' }, leaving.signal))
     await codeOf(send({ ...GET, headers: { bad: 'a\r\nb: c' } }, leaving.signal))
     expect(getEventListeners(leaving.signal, 'abort')).toHaveLength(0)
+    // The one that wipes the parser's memory, soon.
+    expect(clock.timers()).toBe(1)
+    await clock.advance(10)
     expect(clock.timers()).toBe(0)
   })
 })
