@@ -25,9 +25,12 @@ describe('the connections of one peer', () => {
     }
     for (const line of lines) line.socket.destroy()
     while ((await small.connections()) > 0) await settled()
-    await using again = await dial(small.url)
-    again.send(get('/elsewhere'))
-    expect((await again.answer()).status).toBe(404)
+    // Whoever left counts no more: as many as before get in again.
+    for (let count = 0; count < 3; count += 1) {
+      const again = await dial(small.url)
+      again.send(get('/elsewhere'))
+      expect((await again.answer()).status).toBe(404)
+    }
     await small.stop()
   })
 
@@ -59,7 +62,7 @@ describe('a client that reads nothing', () => {
     await using line = await dial(short.url)
     const answered = new Promise((resolve) => line.socket.once('data', resolve))
     // Far more refusals than every buffer on the way holds: the rest waits in keyhole for a reader.
-    line.send(get('/elsewhere').repeat(30_000))
+    line.send(get('/elsewhere').repeat(8_000))
     await answered
     line.socket.pause()
     await world.clock.advance(1_000)

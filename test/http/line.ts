@@ -31,17 +31,27 @@ export async function dial(url: string, { head = false, holdsOn = false }: LineO
   const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: holdsOn })
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
   let bytes = Buffer.alloc(0)
+  // Joined only once an answer may be whole: joining at every chunk takes the square of its length.
+  let chunks: Buffer[] = []
+  let missing = 0
   let wake: () => void = () => {}
   let over = false
   socket.on('data', (chunk: Buffer) => {
-    bytes = Buffer.concat([bytes, chunk])
-    wake()
+    chunks.push(chunk)
+    missing -= chunk.length
+    if (missing <= 0) wake()
   })
   const end = () => {
     over = true
     wake()
   }
   socket.on('end', end).on('close', end).on('error', end)
+
+  function join(): Buffer {
+    bytes = Buffer.concat([bytes, ...chunks])
+    chunks = []
+    return bytes
+  }
 
   /** Waits until `look` finds something, or there is nothing more to come. */
   async function until<T>(look: () => T | undefined): Promise<T | undefined> {
@@ -58,14 +68,18 @@ export async function dial(url: string, { head = false, holdsOn = false }: LineO
     socket,
     send: (text) => void socket.write(Buffer.from(text, 'latin1')),
     async answer() {
-      const found = await until(() => parseAnswer(bytes, head))
+      const found = await until(() => {
+        const parsed = parseAnswer(join(), head)
+        missing = 'missing' in parsed ? parsed.missing : 0
+        return 'missing' in parsed ? undefined : parsed
+      })
       if (found === undefined) throw new Error(`no answer, but ${bytes.length} bytes and the end`)
       bytes = bytes.subarray(found.length)
       return found.answer
     },
     async closed() {
       await until(() => (over ? true : undefined))
-      return bytes.toString('latin1')
+      return join().toString('latin1')
     },
     async [Symbol.asyncDispose]() {
       socket.destroy()
@@ -86,9 +100,11 @@ export function get(path: string, headers: Readonly<Record<string, string>> = {}
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`
 }
 
-function parseAnswer(bytes: Buffer, head: boolean): { answer: Answer; length: number } | undefined {
+type Parsed = { readonly answer: Answer; readonly length: number } | { readonly missing: number }
+
+function parseAnswer(bytes: Buffer, head: boolean): Parsed {
   const headEnd = bytes.indexOf('\r\n\r\n')
-  if (headEnd < 0) return undefined
+  if (headEnd < 0) return { missing: 1 }
   const [first = '', ...lines] = bytes.subarray(0, headEnd).toString('latin1').split('\r\n')
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(first)?.[1])
   if (!Number.isInteger(status)) throw new Error('not an HTTP/1.1 answer')
@@ -101,6 +117,6 @@ function parseAnswer(bytes: Buffer, head: boolean): { answer: Answer; length: nu
   if (headers['transfer-encoding'] !== undefined) throw new Error('keyhole always knows how long its answer is')
   const bodyLength = head || status < 200 || status === 304 ? 0 : Number(headers['content-length'])
   const length = headEnd + 4 + bodyLength
-  if (bytes.length < length) return undefined
+  if (bytes.length < length) return { missing: length - bytes.length }
   return { answer: { status, headers, body: bytes.subarray(headEnd + 4, length) }, length }
 }

@@ -75,11 +75,10 @@ describe('probes', () => {
     probe.send(get('/readyz'))
     expect((await probe.answer()).status).toBe(200)
     probe.send(get('/readyz?verbose'))
-    const stopped = drained.serving.stop()
+    const stopped = drained.stop()
     const { status, body } = await probe.answer()
     expect([status, body.toString()]).toEqual([503, expect.stringContaining('[-] serving: draining\n')])
     await stopped
-    await drained.stop()
   })
 })
 
