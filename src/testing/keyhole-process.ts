@@ -66,7 +66,8 @@ export async function startKeyholeProcess(upstreams: Upstreams, options: Process
     env: { PATH: process.env['PATH'], ...environmentFor(upstreams, directory), ...options.settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const exited = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
+  // 'close' rather than 'exit': by then every line has been read.
+  const exited = new Promise<Exit>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
   const logLines: string[] = []
   const outputLines: string[] = []
   createInterface({ input: child.stdout }).on('line', (line) => outputLines.push(line))
@@ -77,6 +78,9 @@ export async function startKeyholeProcess(upstreams: Upstreams, options: Process
       if (said['msg'] === 'serving') resolve({ url: String(said['url']), managementUrl: String(said['managementUrl']) })
     })
     void exited.then(({ code }) => reject(new Error(`keyhole exited with ${code}:\n${logLines.join('\n')}`)))
+  }).catch(async (error: unknown) => {
+    await rm(directory, { recursive: true, force: true })
+    throw error
   })
   return {
     ...serving,

@@ -15,6 +15,7 @@ import type { Serving } from '../serve.ts'
 import { realRandomness, serve } from '../serve.ts'
 import type { KubernetesStandin } from '../standins/kubernetes.ts'
 import { startKubernetesStandin } from '../standins/kubernetes.ts'
+import type { Tls } from '../standins/server.ts'
 import type { VaultStandin } from '../standins/vault.ts'
 import { startVaultStandin } from '../standins/vault.ts'
 import { VERSION } from '../version.ts'
@@ -71,28 +72,43 @@ export interface Standins extends AsyncDisposable {
   readonly kubernetes: KubernetesStandin
   readonly vault: VaultStandin
   readonly upstreams: Upstreams
+  /** The directory of keyhole's own tokens `kubernetes` and `vault` and of `ca.crt`, mounted as the kubelet does. */
+  readonly credentials: string
+  /** Puts fresh tokens there. */
+  renewCredentials(): Promise<void>
   /** A token as the kubelet would mount it for one of the sample's workloads. */
   tokenOf(workload: Workload): string
 }
 
-export async function startStandins(clock: Clock = systemClock): Promise<Standins> {
-  const kubernetes = await startKubernetesStandin({ clock })
+/** @param tls served with this certificate; without it over plain HTTP. */
+export async function startStandins(clock: Clock = systemClock, tls?: Tls): Promise<Standins> {
+  const secure = tls === undefined ? {} : { tls }
+  const kubernetes = await startKubernetesStandin({ clock, ...secure })
   const vault = await startVaultStandin({
     clock,
-    kubernetes: { url: kubernetes.url, reviewerToken: () => kubernetes.adminToken },
+    ...secure,
+    kubernetes: { url: kubernetes.url, ca: kubernetes.ca, reviewerToken: () => kubernetes.adminToken },
   })
   seedSample(kubernetes, vault)
   const credentials = await mkdtemp(join(tmpdir(), 'keyhole-credentials-'))
-  const issue = (audience: string) =>
-    kubernetes.issueToken({ ...KEYHOLE, audiences: [audience], pod: { name: 'keyhole-0' } })
-  await publish(credentials, { kubernetes: issue(kubernetes.issuer), vault: issue('vault') })
+  const file = (name: string) => join(credentials, name)
+  const renewCredentials = () => {
+    const issue = (audience: string) =>
+      kubernetes.issueToken({ ...KEYHOLE, audiences: [audience], pod: { name: 'keyhole-0' } })
+    const tokens = { kubernetes: issue(kubernetes.issuer), vault: issue('vault') }
+    return publish(credentials, { ...tokens, 'ca.crt': kubernetes.ca ?? '' })
+  }
+  await renewCredentials()
+  const caFile = tls === undefined ? undefined : file('ca.crt')
   return {
     kubernetes,
     vault,
     upstreams: {
-      kubernetes: { url: kubernetes.url, tokenFile: join(credentials, 'kubernetes') },
-      vault: { url: vault.url, tokenFile: join(credentials, 'vault') },
+      kubernetes: { url: kubernetes.url, caFile, tokenFile: file('kubernetes') },
+      vault: { url: vault.url, caFile, tokenFile: file('vault') },
     },
+    credentials,
+    renewCredentials,
     tokenOf(workload) {
       const { pod, ...account } = WORKLOADS[workload]
       return kubernetes.issueToken({ ...account, audiences: ['keyhole'], pod: { name: pod } })
