@@ -6,6 +6,7 @@ import type { Writable } from 'node:stream'
 import type { DestinationStream } from 'pino'
 import { pino } from 'pino'
 import type { Clock } from './clock.ts'
+import type { Code } from './contract.ts'
 import { ruleOf } from './contract.ts'
 import { KeyholeError, UpstreamError } from './errors.ts'
 
@@ -38,12 +39,33 @@ export function openLog(level: Level, destination: DestinationStream, clock: Clo
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
-/** One line for a refusal that somebody should mend; the caller's own mistakes are the audit log's. */
-export function logRefusal(log: Log, error: KeyholeError, requestId: string): void {
-  const { status } = ruleOf(error.code)
-  if (error.fix === undefined && status < 500) return
-  const level = status >= 500 && error.code !== 'OVERLOADED' ? 'error' : 'warn'
-  log[level](`refused: ${error.code}`, { requestId, why: error.why, fix: error.fix, ...describeCause(error.cause) })
+/** Tells of refusals that somebody should mend; the caller's own mistakes are the audit log's. */
+export type RefusalLog = (error: KeyholeError, requestId: string) => void
+
+/** One code has so many lines of its own in a second. Behind an outage, a crowd without a token could fill the disk. */
+const LINES_PER_SECOND = 10
+
+/** Beyond that a refusal is counted, and the code's next line says how many were. */
+export function refusalLog(log: Log, clock: Clock): RefusalLog {
+  const seconds = new Map<Code, { startedAt: number; lines: number; unlogged: number }>()
+  return function refused(error, requestId) {
+    const { code, why, fix, cause } = error
+    const { status } = ruleOf(code)
+    if (fix === undefined && status < 500) return
+    const last = seconds.get(code)
+    const isOver = last === undefined || clock.now() < last.startedAt || clock.now() >= last.startedAt + 1_000
+    const second = isOver ? { startedAt: clock.now(), lines: 0, unlogged: last?.unlogged ?? 0 } : last
+    seconds.set(code, second)
+    if (second.lines === LINES_PER_SECOND) {
+      second.unlogged += 1
+      return
+    }
+    second.lines += 1
+    const unlogged = second.unlogged === 0 ? undefined : second.unlogged
+    second.unlogged = 0
+    const level = status >= 500 && code !== 'OVERLOADED' ? 'error' : 'warn'
+    log[level](`refused: ${code}`, { requestId, why, fix, unlogged, ...describeCause(cause) })
+  }
 }
 
 /** What may be said of a thrown thing: its class, and the lines it came through. */

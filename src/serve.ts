@@ -79,6 +79,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     await management.close()
   }
 
+  let stopped: Promise<void> | undefined
   let managementUrl: string
   let url: string
   try {
@@ -98,18 +99,20 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     managementUrl,
     wired,
     tls,
-    async stop() {
-      draining = true
-      log.info('draining')
-      const cancel = clock.after(config.KEYHOLE_DRAIN_MS, () => {
-        log.warn('the drain bound has passed: what is still in flight is cut off')
-        app.server.closeAllConnections()
-      })
-      drain()
-      await end()
-      cancel()
-      log.info('stopped')
-    },
+    stop: () => (stopped ??= stop()),
+  }
+
+  async function stop(): Promise<void> {
+    draining = true
+    log.info('draining')
+    const cancel = clock.after(config.KEYHOLE_DRAIN_MS, () => {
+      log.warn('the drain bound has passed: what is still in flight is cut off')
+      app.server.closeAllConnections()
+    })
+    drain()
+    await end()
+    cancel()
+    log.info('stopped')
   }
 }
 

@@ -23,7 +23,7 @@ import type { Health } from './health.ts'
 import { lastOutcome, openHealth } from './health.ts'
 import { attempts } from './http/attempt.ts'
 import type { Log } from './log.ts'
-import { describeCause, logRefusal } from './log.ts'
+import { describeCause, refusalLog } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openMetrics } from './metrics.ts'
 import type { Token } from './opaque.ts'
@@ -86,6 +86,7 @@ const REPLY_OVERHEAD_BYTES = 65_536
 export async function wire(config: Config, surroundings: Surroundings): Promise<Wired> {
   const { clock, log } = surroundings
   const metrics = openMetrics()
+  const tellRefusal = refusalLog(log, clock)
   const health = openHealth()
 
   // What the callbacks below need is there before any of them can be called.
@@ -207,7 +208,7 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
       refusedUnauthenticated: closingAudit.refusedUnauthenticated,
       refused(error, requestId) {
         metrics.refused(error.code)
-        logRefusal(log, error, requestId)
+        tellRefusal(error, requestId)
       },
       replied: metrics.replied,
       requestId: surroundings.requestId,
