@@ -22,7 +22,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   for (const candidate of candidates) {
     if (left-- === 0) break
     if (candidate === word || Math.abs(candidate.length - word.length) > within) continue
-    const distance = slips(word.toLowerCase(), candidate.toLowerCase())
+    const distance = slips(word.toLowerCase(), candidate.toLowerCase(), within)
     if (distance > within || (distance === within && best !== undefined)) continue
     best = candidate
     within = distance
@@ -32,32 +32,34 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
 
 const MAX_SHOWN = 60
 const MAX_COMPARED = 64
-const MAX_CANDIDATES = 500
+const MAX_CANDIDATES = 200
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
-/** Letters to add, drop, replace, or swap with a neighbour (optimal string alignment). */
-function slips(a: string, b: string): number {
-  let beforeLast: number[] = []
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+/** Letters to add, drop, replace, or swap with a neighbour (optimal string alignment); `max + 1` if it is more than `max`. */
+function slips(a: string, b: string, max: number): number {
+  let beforeLast = new Uint8Array(b.length + 1)
+  let last = new Uint8Array(b.length + 1).map((_, j) => j)
+  let row = new Uint8Array(b.length + 1)
   for (let i = 1; i <= a.length; i++) {
-    const row = [i]
+    const letter = a.charCodeAt(i - 1)
+    let least = i
+    row[0] = i
     for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1
-      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-      row[j] = Math.min(
-        at(last, j) + 1,
-        at(row, j - 1) + 1,
-        at(last, j - 1) + same,
-        swapped ? at(beforeLast, j - 2) + 1 : Number.POSITIVE_INFINITY,
-      )
+      const same = letter === b.charCodeAt(j - 1) ? 0 : 1
+      let count = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + same)
+      const swapped = letter === b.charCodeAt(j - 2) && a.charCodeAt(i - 2) === b.charCodeAt(j - 1)
+      if (swapped) count = Math.min(count, at(beforeLast, j - 2) + 1)
+      row[j] = count
+      least = Math.min(least, count)
     }
-    beforeLast = last
-    last = row
+    // It only grows from here, but for a swap with the row before.
+    if (least > max + 1) return max + 1
+    ;[beforeLast, last, row] = [last, row, beforeLast]
   }
   return at(last, b.length)
 }
 
 /** Every index is within its row. */
-function at(row: readonly number[], index: number): number {
-  return Number(row[index])
+function at(row: Uint8Array, index: number): number {
+  return row[index] as number
 }

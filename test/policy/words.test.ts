@@ -30,7 +30,7 @@ describe('the nearest word', () => {
   })
 
   it('compares with a bounded number of candidates', () => {
-    const many = Array.from({ length: 499 }, () => 'something else')
+    const many = Array.from({ length: 199 }, () => 'something else')
     expect(nearest('keyz', [...many, 'keys'])).toBe('keys')
     expect(nearest('keyz', [...many, 'another', 'keys'])).toBeUndefined()
   })
