@@ -1,28 +1,37 @@
 /**
  * Reads a policy directory as ConfigMaps appear in one: files are links through `..data`, which the kubelet swaps
  * in one step, so a pass must see the same `..data` from beginning to end or it mixes two policies. Subdirectories
- * may be further ConfigMaps, one level deep.
+ * are further ConfigMaps, one level deep, one for each namespace. Each is read by itself and has bounds of its own:
+ * nothing that somebody does in one, not even to change it all the time, keeps another from being read.
  */
 import { join, resolve } from 'node:path'
 import type { Disk } from './disk.ts'
 import { errorCode } from './disk.ts'
 import type { PolicyFile } from './parse.ts'
+import { isNamespace } from './places.ts'
 
 export interface DirectoryBounds {
+  readonly top: PlaceBounds
+  /** Of each. */
+  readonly subdirectory: PlaceBounds
+  readonly maxSubdirectories: number
   readonly maxFileBytes: number
-  readonly maxTotalBytes: number
-  readonly maxFiles: number
-  /** Of one directory. */
-  readonly maxEntries: number
-  /** How often to begin again while the directory changes. */
+  /** How often to begin again while something changes. */
   readonly maxPasses: number
 }
 
+export interface PlaceBounds {
+  readonly maxFiles: number
+  readonly maxBytes: number
+  /** Also of what is not read. */
+  readonly maxEntries: number
+}
+
 export const DIRECTORY_BOUNDS: DirectoryBounds = {
+  top: { maxFiles: 1000, maxBytes: 16 * 1024 * 1024, maxEntries: 2000 },
+  subdirectory: { maxFiles: 100, maxBytes: 1024 * 1024, maxEntries: 200 },
+  maxSubdirectories: 256,
   maxFileBytes: 1024 * 1024,
-  maxTotalBytes: 16 * 1024 * 1024,
-  maxFiles: 1000,
-  maxEntries: 1000,
   maxPasses: 5,
 }
 
@@ -44,22 +53,51 @@ export async function readDirectory(
   disk: Disk,
   bounds: DirectoryBounds = DIRECTORY_BOUNDS,
 ): Promise<DirectoryContent | DirectoryLoss> {
-  let lost = `The policy directory ${directory} keeps changing while it is read. Replace its files in one step, as a ConfigMap does.`
-  for (let pass = 0; pass < bounds.maxPasses; pass++) {
-    try {
-      const before = await survey(directory, disk, bounds)
-      const files = await readFiles(before.found, disk, bounds)
-      const after = await survey(directory, disk, bounds)
-      if (before.marks.join('\n') === after.marks.join('\n')) return { files, directories: before.directories }
-    } catch (error) {
-      // Also what a swap looks like to a pass that had followed the old `..data`.
-      lost = explanation(directory, errorCode(error))
+  const read = await readAtRest({ directory, prefix: '', disk, bounds, place: bounds.top }, async (entries) => {
+    const content = { files: [] as PolicyFile[], directories: [directory] }
+    const room = roomOf(bounds.top)
+    let subdirectories = 0
+    for (const entry of entries) {
+      if (entry.kind !== 'directory') content.files.push(await readEntry(entry, room, disk, bounds))
+      else if (!isNamespace(entry.path)) content.files.push(lostTree(entry, NO_NAMESPACE))
+      else if (++subdirectories > bounds.maxSubdirectories) content.files.push(lostTree(entry, TOO_MANY_DIRECTORIES))
+      else {
+        content.directories.push(join(directory, entry.path))
+        content.files.push(...(await readSubdirectory(entry, disk, bounds)))
+      }
     }
-  }
-  return { lost }
+    return content
+  })
+  return typeof read === 'string' ? { lost: explanation(directory, read) } : read
 }
 
+async function readSubdirectory(entry: Entry, disk: Disk, bounds: DirectoryBounds): Promise<readonly PolicyFile[]> {
+  const where = { directory: entry.real, prefix: `${entry.path}/`, disk, bounds, place: bounds.subdirectory }
+  const read = await readAtRest(where, async (entries) => {
+    const files: PolicyFile[] = []
+    const room = roomOf(bounds.subdirectory)
+    for (const each of entries) files.push(await readEntry(each, room, disk, bounds))
+    return files
+  })
+  if (typeof read !== 'string') return read
+  const why =
+    read === CHANGING ? 'it keeps changing while it is read. Replace its files in one step, as a ConfigMap does' : read
+  return [lostTree(entry, `This directory cannot be read (${why}).`)]
+}
+
+function lostTree({ path }: Entry, unreadable: string): PolicyFile {
+  return { path, unreadable, tree: true }
+}
+
+const NO_NAMESPACE =
+  'Nothing in this directory is read: a subdirectory bears the name of the namespace whose SecretGrants it holds. Rename it, or move its files to the top of the policy directory.'
+const TOO_MANY_DIRECTORIES =
+  'Nothing in this directory is read: there are too many of them. Move what some of them hold to the top of the policy directory.'
+
 function explanation(directory: string, code: string): string {
+  if (code === CHANGING) {
+    return `The policy directory ${directory} keeps changing while it is read. Replace its files in one step, as a ConfigMap does.`
+  }
   if (code === 'ENOENT') {
     return `The policy directory ${directory} does not exist. Mount the ConfigMap with the TransitKey and SecretGrant documents there, or name the directory that holds them. An empty one will do: it grants nothing.`
   }
@@ -68,36 +106,33 @@ function explanation(directory: string, code: string): string {
   return `The policy directory ${directory} cannot be read (${code}). keyhole needs to list it and to read its files.`
 }
 
-/** What lies where, and marks that differ if anything was replaced. */
-interface Survey {
-  readonly found: readonly Found[]
-  readonly directories: readonly string[]
-  readonly marks: readonly string[]
+interface Where {
+  readonly directory: string
+  /** Of the paths within it. */
+  readonly prefix: string
+  readonly disk: Disk
+  readonly bounds: DirectoryBounds
+  readonly place: PlaceBounds
 }
 
-type Found = PolicyFile | { readonly path: string; readonly real: string }
+const CHANGING = 'changing'
 
-async function survey(directory: string, disk: Disk, bounds: DirectoryBounds): Promise<Survey> {
-  const top = await look(directory, '', disk, bounds)
-  const found: Found[] = []
-  const directories = [directory]
-  const marks = [...top.marks]
-  for (const entry of top.entries) {
-    if (entry.kind !== 'directory') {
-      found.push(...wanted(entry))
-      continue
+/** What `read` makes of the entries if they are the same before and after; else the code of what went wrong. */
+async function readAtRest<T>(where: Where, read: (entries: readonly Entry[]) => Promise<T>): Promise<T | string> {
+  let code = ''
+  for (let pass = 0; pass < where.bounds.maxPasses; pass++) {
+    try {
+      const before = await look(where)
+      const content = await read(before.entries)
+      const after = await look(where)
+      if (before.marks.join('\n') === after.marks.join('\n')) return content
+      code = CHANGING
+    } catch (error) {
+      // Also what a swap looks like to a pass that had followed the old `..data`.
+      code = errorCode(error)
     }
-    directories.push(join(directory, entry.path))
-    const below = await look(entry.real, `${entry.path}/`, disk, bounds).catch((error: unknown) => errorCode(error))
-    if (typeof below === 'string') {
-      found.push({ path: entry.path, unreadable: `This directory cannot be read (${below}).`, tree: true })
-      marks.push(`${entry.path} ${below}`)
-      continue
-    }
-    found.push(...below.entries.flatMap(wanted))
-    marks.push(...below.marks)
   }
-  return { found, directories, marks }
+  return code
 }
 
 interface Entry {
@@ -111,15 +146,16 @@ interface Entry {
 
 interface Look {
   readonly entries: readonly Entry[]
+  /** They differ if anything was replaced. */
   readonly marks: readonly string[]
 }
 
-async function look(directory: string, prefix: string, disk: Disk, { maxEntries }: DirectoryBounds): Promise<Look> {
+async function look({ directory, prefix, disk, place: { maxEntries } }: Where): Promise<Look> {
   const data = await disk.link(join(directory, '..data'))
   const base = data === undefined ? directory : resolve(directory, data)
   const names = await disk.list(base, maxEntries)
   if (names.length > maxEntries) throw Object.assign(new Error('too many entries'), { code: 'E2BIG' })
-  const marks = [`${prefix} ${base}`]
+  const marks = [base]
   const entries: Entry[] = []
   for (const name of names.toSorted()) {
     // `..data` itself, and what it points at.
@@ -128,49 +164,53 @@ async function look(directory: string, prefix: string, disk: Disk, { maxEntries 
     try {
       const { kind, stamp } = await disk.look(real)
       entries.push({ path: prefix + name, real, kind })
-      marks.push(`${prefix}${name} ${stamp}`)
+      // What changes within a subdirectory concerns only that one.
+      marks.push(kind === 'directory' ? `${name} ${kind}` : `${name} ${stamp}`)
     } catch (error) {
       entries.push({ path: prefix + name, real, kind: 'lost', code: errorCode(error) })
-      marks.push(`${prefix}${name} ${errorCode(error)}`)
+      marks.push(`${name} ${errorCode(error)}`)
     }
   }
   return { entries, marks }
 }
 
-function wanted({ path, real, kind, code }: Entry): readonly Found[] {
-  const named = /\.(yaml|yml|json)$/.test(path)
-  // What cannot even be looked at may be a subdirectory with documents in it.
-  if (kind === 'lost') return [{ path, unreadable: `This cannot be read (${code}).`, tree: !named }]
-  if (kind === 'directory') return [{ path, ignored: 'Not read: subdirectories are read one level deep.' }]
-  if (!named) return [{ path, ignored: 'Not read: the name must end in .yaml, .yml or .json.' }]
-  if (kind === 'other') return [{ path, unreadable: 'This is not a regular file.', tree: false }]
-  return [{ path, real }]
+/** What a place may still hold. */
+interface Room {
+  files: number
+  bytes: number
 }
 
-async function readFiles(found: readonly Found[], disk: Disk, bounds: DirectoryBounds): Promise<PolicyFile[]> {
-  const files: PolicyFile[] = []
-  let opened = 0
-  let leftBytes = bounds.maxTotalBytes
-  for (const file of found) {
-    if (!('real' in file)) {
-      files.push(file)
-      continue
-    }
-    opened += 1
-    const max = Math.min(bounds.maxFileBytes, leftBytes)
-    const read = opened > bounds.maxFiles ? TOO_MANY : await readText(file.real, max, disk)
-    if ('text' in read) leftBytes -= read.bytes
-    files.push('text' in read ? { path: file.path, text: read.text } : { path: file.path, ...read, tree: false })
-  }
-  return files
+function roomOf({ maxFiles, maxBytes }: PlaceBounds): Room {
+  return { files: maxFiles, bytes: maxBytes }
+}
+
+async function readEntry(
+  { path, real, kind, code }: Entry,
+  room: Room,
+  disk: Disk,
+  { maxFileBytes }: DirectoryBounds,
+): Promise<PolicyFile> {
+  const named = /\.(yaml|yml|json)$/.test(path)
+  // What cannot even be looked at may be a subdirectory with documents in it.
+  if (kind === 'lost') return { path, unreadable: `This cannot be read (${code}).`, tree: !named }
+  if (kind === 'directory') return { path, ignored: 'Not read: subdirectories are read one level deep.' }
+  if (!named) return { path, ignored: 'Not read: the name must end in .yaml, .yml or .json.' }
+  if (kind === 'other') return { path, unreadable: 'This is not a regular file.', tree: false }
+  room.files -= 1
+  const read = room.files < 0 ? TOO_MANY : await readText(real, Math.min(maxFileBytes, room.bytes), disk)
+  if (!('text' in read)) return { path, ...read, tree: false }
+  room.bytes -= read.bytes
+  return { path, text: read.text }
 }
 
 type Read = { readonly text: string; readonly bytes: number } | { readonly unreadable: string }
 
 const TOO_MANY: Read = {
-  unreadable: 'There are too many files: put several documents into one, with "---" between them.',
+  unreadable: 'This directory has too many files: put several documents into one, with "---" between them.',
 }
-const TOO_LARGE: Read = { unreadable: 'This file is too large, or all files together are: split it, or shorten them.' }
+const TOO_LARGE: Read = {
+  unreadable: 'This file is too large, or all files of its directory together are: split it, or shorten them.',
+}
 
 async function readText(path: string, maxBytes: number, disk: Disk): Promise<Read> {
   try {

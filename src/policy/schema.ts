@@ -72,12 +72,15 @@ export const DATA_KEY = /^(?!\.\.)(?!\.$)[-._a-zA-Z0-9]{1,253}$/
 export const DATA_KEY_RULE =
   'a data key is 1 to 253 letters, digits, "-", "_" and ".", and is not "." and does not begin with ".."'
 
+/** An RFC 1123 label, as namespaces are. */
+export const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+
 const NO_PATTERNS = 'Patterns are not taken: write each name out'
 
 const label = z
   .string()
   .regex(
-    /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    LABEL,
     `must be 1 to 63 lower-case letters, digits and "-", beginning and ending with a letter or digit (an RFC 1123 label). ${NO_PATTERNS}`,
   )
 

@@ -154,6 +154,69 @@ describe('a plain directory', () => {
   })
 })
 
+describe('a subdirectory', () => {
+  const other = { '/policy/b/x.yaml': 'b', '/policy/top.yaml': 'top' }
+
+  it.each(['A', 'a_b', 'a.b', 'a.yaml', '-a', 'a'.repeat(64), 'lost+found', 'ä'])(
+    'that does not bear the name of a namespace is not looked into: %s',
+    async (name) => {
+      const disk = memoryDisk({ [`/policy/${name}/x.yaml`]: 'x', ...other })
+      const { files, directories } = await content(disk)
+      expect(files.toSorted((a, b) => Number('text' in a) - Number('text' in b))).toEqual([
+        {
+          path: name,
+          unreadable:
+            'Nothing in this directory is read: a subdirectory bears the name of the namespace whose SecretGrants it holds. Rename it, or move its files to the top of the policy directory.',
+          tree: true,
+        },
+        { path: 'b/x.yaml', text: 'b' },
+        { path: 'top.yaml', text: 'top' },
+      ])
+      expect(disk.reads.filter((path) => path.includes(name))).toEqual([])
+      expect(directories).toEqual(['/policy', '/policy/b'])
+    },
+  )
+
+  it('that never comes to rest is given up alone: whoever writes it all the time holds up nobody else', async () => {
+    const disk = memoryDisk({ '/policy/a/x.yaml': 'a', ...other })
+    const { look } = disk
+    let count = 0
+    disk.look = async (path) => ({
+      ...(await look(path)),
+      ...(path.startsWith('/policy/a') && { stamp: `${++count}` }),
+    })
+    expect((await content(disk)).files).toEqual([
+      {
+        path: 'a',
+        unreadable:
+          'This directory cannot be read (it keeps changing while it is read. Replace its files in one step, as a ConfigMap does).',
+        tree: true,
+      },
+      { path: 'b/x.yaml', text: 'b' },
+      { path: 'top.yaml', text: 'top' },
+    ])
+    expect(disk.reads.filter((path) => path === '/policy/top.yaml')).toHaveLength(1)
+  })
+
+  it('that changes is read again alone', async () => {
+    const disk = memoryDisk({ '/policy/a/x.yaml': 'a1', ...other })
+    let reads = 0
+    disk.beforeRead = (path) => {
+      if (path === '/policy/a/x.yaml' && ++reads === 1) disk.files.set('/policy/a/x.yaml', 'a2')
+    }
+    expect((await content(disk)).files.map((file) => 'text' in file && file.text)).toEqual(['a2', 'b', 'top'])
+    expect(disk.reads).toEqual(['/policy/a/x.yaml', '/policy/a/x.yaml', '/policy/b/x.yaml', '/policy/top.yaml'])
+  })
+
+  it('that comes or goes while the top level is read is noticed', async () => {
+    const disk = memoryDisk({ ...other })
+    disk.beforeRead = (path) => {
+      if (path === '/policy/top.yaml') disk.files.set('/policy/a/x.yaml', 'a')
+    }
+    expect((await content(disk)).files.map((file) => 'text' in file && file.text)).toEqual(['a', 'b', 'top'])
+  })
+})
+
 describe('a directory that cannot be read', () => {
   it.each([
     [
@@ -213,7 +276,7 @@ describe('a file that cannot be read', () => {
     [
       'too large',
       (disk) => disk.files.set('/policy/a.yaml', ' '.repeat(1024 * 1024 + 1)),
-      'This file is too large, or all files together are: split it, or shorten them.',
+      'This file is too large, or all files of its directory together are: split it, or shorten them.',
     ],
   ]
   it.each(cases)('costs the others nothing: %s', async (_, breakIt, unreadable) => {
@@ -236,7 +299,14 @@ describe('a file that cannot be read', () => {
 })
 
 describe('bounds', () => {
-  const bounds = { maxFileBytes: 4, maxTotalBytes: 8, maxFiles: 3, maxEntries: 4, maxPasses: 2 }
+  const place = { maxBytes: 8, maxFiles: 3, maxEntries: 4 }
+  const bounds = {
+    top: { ...place, maxEntries: 5 },
+    subdirectory: place,
+    maxSubdirectories: 2,
+    maxFileBytes: 4,
+    maxPasses: 2,
+  }
   const kinds = async (written: Record<string, string>) =>
     (await content(memoryDisk(written), bounds)).files.map((file) => ('text' in file ? file.text : 'refused'))
 
@@ -253,14 +323,65 @@ describe('bounds', () => {
     expect(await kinds({ '/policy/a.yaml': 'äää' })).toEqual(['refused'])
   })
 
-  it('hold for the number of files, over all directories', async () => {
-    expect(
-      await kinds({ '/policy/a.yaml': '1', '/policy/b.yaml': '2', '/policy/t/c.yaml': '3', '/policy/t/d.yaml': '4' }),
-    ).toEqual(['1', '2', '3', 'refused'])
+  it('hold for the number of files', async () => {
+    const four = { '/policy/a.yaml': '1', '/policy/b.yaml': '2', '/policy/c.yaml': '3', '/policy/d.yaml': '4' }
+    expect(await kinds(four)).toEqual(['1', '2', '3', 'refused'])
+  })
+
+  it('are those of each directory: to exceed them in one is nothing to another, nor to the top level', async () => {
+    const few = { '/policy/b/b.yaml': 'b', '/policy/z.yaml': 'z' }
+    const files = Object.fromEntries(['1', '2', '3', '4'].map((name) => [`/policy/a/${name}.yaml`, name]))
+    expect(await kinds({ ...files, ...few })).toEqual(['1', '2', '3', 'refused', 'b', 'z'])
+    const bytes = Object.fromEntries(['1', '2', '3'].map((name) => [`/policy/a/${name}.yaml`, '1234']))
+    expect(await kinds({ ...bytes, ...few })).toEqual(['1234', '1234', 'refused', 'b', 'z'])
+    const entries = Object.fromEntries(['1', '2', '3', '4', '5'].map((name) => [`/policy/a/${name}`, '']))
+    expect(await kinds({ ...entries, ...few })).toEqual(['refused', 'b', 'z'])
+    const top = Object.fromEntries(['1', '2', '3', '4'].map((name) => [`/policy/${name}.yaml`, name]))
+    expect(await kinds({ ...top, '/policy/a/a.yaml': 'a' })).toEqual(['1', '2', '3', 'refused', 'a'])
+  })
+
+  it('hold for the number of subdirectories, those without the name of a namespace not counted', async () => {
+    const many = Object.fromEntries(['A', 'b', 'c', 'd'].map((name) => [`/policy/${name}/x.yaml`, name]))
+    expect(await content(memoryDisk(many), bounds)).toEqual({
+      files: [
+        expect.objectContaining({ path: 'A', tree: true }),
+        { path: 'b/x.yaml', text: 'b' },
+        { path: 'c/x.yaml', text: 'c' },
+        {
+          path: 'd',
+          unreadable:
+            'Nothing in this directory is read: there are too many of them. Move what some of them hold to the top of the policy directory.',
+          tree: true,
+        },
+      ],
+      directories: ['/policy', '/policy/b', '/policy/c'],
+    })
+  })
+
+  it('are, unless said otherwise, 100 files and 1 MiB in a subdirectory, and more at the top', async () => {
+    const names = Array.from({ length: 101 }, (_, index) => `${1000 + index}.yaml`)
+    const many = Object.fromEntries(
+      names.flatMap((name) => [
+        [`/policy/a/${name}`, ''],
+        [`/policy/${name}`, ''],
+      ]),
+    )
+    const { files } = await content(memoryDisk({ ...many, '/policy/b/1': '', '/policy/b/2.yaml': '2' }))
+    expect(files.filter((file) => !('text' in file)).map(({ path }) => path)).toEqual(['a/1100.yaml', 'b/1'])
+    const half = ' '.repeat(512 * 1024)
+    const large = memoryDisk({
+      '/policy/a/1.yaml': half,
+      '/policy/a/2.yaml': half,
+      '/policy/a/3.yaml': ' ',
+      '/policy/b/1.yaml': half,
+    })
+    expect((await content(large)).files.filter((file) => !('text' in file)).map(({ path }) => path)).toEqual([
+      'a/3.yaml',
+    ])
   })
 
   it('hold for the entries of the directory', async () => {
-    const many = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((name) => [`/policy/${name}`, '']))
+    const many = Object.fromEntries(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => [`/policy/${name}`, '']))
     expect(await readDirectory(at, memoryDisk(many), bounds)).toEqual({
       lost: expect.stringContaining('cannot be read (E2BIG)'),
     })
