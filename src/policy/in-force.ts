@@ -13,7 +13,7 @@ export interface Policy {
   readonly transitKeys: ReadonlyMap<string, TransitKey>
   /** Reader entries by `namespace/serviceAccount`, then by grant. */
   readonly readers: ReadonlyMap<string, ReadonlyMap<string, readonly Reader[]>>
-  /** Names of keys without binding that admitted grants of more than one Secret name, with nobody's leave. */
+  /** Names of keys without binding that serve more than one Secret, or admit more than one namespace, with nobody's leave. */
   readonly overspread: ReadonlySet<string>
 }
 
@@ -102,19 +102,25 @@ function byReader(grants: ReadonlyMap<string, SecretGrant>): Policy['readers'] {
 /**
  * Ciphertext of a key without binding opens wherever it is pasted, so such a key serves one Secret. Only grants that
  * the key admits are counted: else anyone who may write a grant could take another team's out of service by naming
- * its key.
+ * its key. For the same reason a key that admits two namespaces is overspread whether or not both use it.
  */
 function overspread(grants: Iterable<SecretGrant>, transitKeys: ReadonlyMap<string, TransitKey>): ReadonlySet<string> {
-  const secrets = new Map<string, Set<string>>()
-  for (const { namespace, secret, transitKey: name } of grants) {
-    const key = transitKeys.get(name)
-    if (key?.binding !== 'none' || key.allowTransplant || !key.namespaces.includes(namespace)) continue
-    emplace(secrets, name, () => new Set<string>()).add(`${namespace}/${secret}`)
+  const loose = [...transitKeys.values()].filter(
+    ({ binding, allowTransplant }) => binding === 'none' && !allowTransplant,
+  )
+  const spread = new Set(loose.filter(({ namespaces }) => new Set(namespaces).size > 1).map(({ name }) => name))
+  const served = new Map(loose.map(({ name, namespaces }) => [name, { namespaces, secrets: new Set<string>() }]))
+  for (const { namespace, secret, transitKey } of grants) {
+    const key = served.get(transitKey)
+    if (!key?.namespaces.includes(namespace)) continue
+    key.secrets.add(secret)
+    if (key.secrets.size > 1) spread.add(transitKey)
   }
-  return new Set([...secrets].flatMap(([name, served]) => (served.size > 1 ? [name] : [])))
+  return spread
 }
 
-function emplace<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+/** The value at `key`, made first if there is none. */
+export function emplace<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const value = map.get(key) ?? make()
   map.set(key, value)
   return value

@@ -146,8 +146,9 @@ function condition({ grants, keys }: World, written: GrantWritten): string | und
   if (key === undefined) return 'transit-key-undefined'
   if (!key.namespaces.includes(written.namespace)) return 'namespace-not-allowed'
   const served = grants.filter((each) => each.transitKey === key.name && key.namespaces.includes(each.namespace))
-  const oneSecret = served.every((each) => each.secret === written.secret && each.namespace === written.namespace)
-  return key.binding === 'none' && !key.allowTransplant && !oneSecret ? 'transplant' : undefined
+  const oneSecret = served.every(({ secret }) => secret === written.secret)
+  const oneNamespace = key.namespaces.every((each) => each === written.namespace)
+  return key.binding === 'none' && !key.allowTransplant && !(oneSecret && oneNamespace) ? 'transplant' : undefined
 }
 
 const RUNS = { seed: 20261122, numRuns: 1000 }
