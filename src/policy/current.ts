@@ -2,7 +2,6 @@
  * The policy in force. Read from a directory at start, then again on every hint of a change and every 10 s, since
  * hints get lost. Whatever happens to the directory later, the last good versions stay in force.
  */
-import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Cancel, Clock } from '../clock.ts'
 import { every } from '../clock.ts'
@@ -15,8 +14,8 @@ import type { Policy } from './in-force.ts'
 import { canonical, contentOf } from './in-force.ts'
 import type { InForce } from './last-good.ts'
 import { NOTHING_IN_FORCE, settle } from './last-good.ts'
-import type { ParsedFile, PolicyFile } from './parse.ts'
-import { parseFile } from './parse.ts'
+import type { ParsedFile } from './parse.ts'
+import { fileParser } from './parsed-files.ts'
 import type { PolicyProblem } from './problems.ts'
 
 export interface PolicyOptions {
@@ -72,7 +71,7 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
     disk = systemDisk,
     bounds = DIRECTORY_BOUNDS,
   } = options
-  const parse = remembering()
+  const parse = fileParser()
   const content = await readDirectory(directory, disk, bounds)
   if ('lost' in content) throw new PolicyDirectoryError(content.lost)
   let files = await parse(content.files)
@@ -139,25 +138,6 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
 function orLost(directory: string, found: DirectoryContent | DirectoryLoss): DirectoryContent {
   if (!('lost' in found)) return found
   return { files: [{ path: '.', unreadable: found.lost, tree: true }], directories: [directory] }
-}
-
-/** Parses what is new. Between two files others get their turn: one may take a second. */
-function remembering(): (files: readonly PolicyFile[]) => Promise<readonly ParsedFile[]> {
-  let known = new Map<string, { readonly file: PolicyFile; readonly parsed: ParsedFile }>()
-  return async (files) => {
-    const next: typeof known = new Map()
-    for (const file of files) {
-      const last = known.get(file.path)
-      if (last !== undefined && isDeepStrictEqual(last.file, file)) {
-        next.set(file.path, last)
-        continue
-      }
-      next.set(file.path, { file, parsed: parseFile(file) })
-      await setImmediate()
-    }
-    known = next
-    return [...next.values()].map(({ parsed }) => parsed)
-  }
 }
 
 function isSame(a: readonly ParsedFile[], b: readonly ParsedFile[]): boolean {

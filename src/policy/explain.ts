@@ -12,28 +12,50 @@ export interface Complaint {
   readonly message: string
 }
 
-/** The document as the schema reads it, or every complaint about it. */
-export function check<S extends z.ZodObject>(schema: S, kind: Kind, value: unknown): z.infer<S> | readonly Complaint[] {
-  const result = schema.safeParse(value)
-  const complaints = [...relations(kind, value)]
-  if (result.success) return complaints.length === 0 ? result.data : complaints
-  return [...result.error.issues.flatMap((issue) => explained(issue, schema, kind, value)), ...complaints]
+/** More than anybody mends at once. Each costs a search for what was meant, and its place: an attack writes thousands. */
+const MAX_COMPLAINTS = 50
+
+/** What is wrong, and how much more than that. */
+export interface Findings {
+  readonly complaints: readonly Complaint[]
+  readonly more: number
 }
 
-function explained(issue: z.core.$ZodIssue, schema: z.ZodObject, kind: Kind, value: unknown): readonly Complaint[] {
-  const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)))
-  if (issue.code === 'unrecognized_keys') {
-    const fields = fieldsAt(schema, path)
-    return issue.keys.map((key) => ({
-      path: [...path, key],
-      part: 'key',
-      message: unknownField(kind, path, key, fields),
-    }))
+/** The document as the schema reads it, or what there is to complain of. */
+export function check<S extends z.ZodObject>(schema: S, kind: Kind, value: unknown): z.infer<S> | Findings {
+  const result = schema.safeParse(value)
+  const broken = relations(kind, value)
+  if (result.success && broken.length === 0) return result.data
+  const issues = result.success ? [] : result.error.issues.flatMap(oneByOne)
+  const explained = issues.slice(0, MAX_COMPLAINTS).map((issue) => explanation(issue, schema, kind, value))
+  const complaints = [...explained, ...broken.slice(0, MAX_COMPLAINTS - explained.length)]
+  return { complaints, more: issues.length + broken.length - complaints.length }
+}
+
+type Issue = z.core.$ZodIssue | { readonly code: 'unknown_field'; readonly path: Path; readonly field: string }
+
+function oneByOne(issue: z.core.$ZodIssue): readonly Issue[] {
+  if (issue.code !== 'unrecognized_keys') return [issue]
+  return issue.keys.map((field) => ({ code: 'unknown_field', path: pathOf(issue), field }))
+}
+
+function pathOf({ path }: z.core.$ZodIssue): Path {
+  return path.map((step) => (typeof step === 'number' ? step : String(step)))
+}
+
+function explanation(issue: Issue, schema: z.ZodObject, kind: Kind, value: unknown): Complaint {
+  if (issue.code === 'unknown_field') {
+    const { path, field } = issue
+    return { path: [...path, field], part: 'key', message: unknownField(kind, path, field, fieldsAt(schema, path)) }
   }
+  const path = pathOf(issue)
   const found = valueAt(value, path)
   const field = quoted(nameOf(path))
-  if (found === undefined) return [{ path, part: 'value', message: `${field} is missing.` }]
-  return [{ path, part: 'value', message: `${field} ${sentence(issue, found)}` }]
+  return {
+    path,
+    part: 'value',
+    message: found === undefined ? `${field} is missing.` : `${field} ${sentence(issue, found)}`,
+  }
 }
 
 function sentence(issue: z.core.$ZodIssue, found: unknown): string {

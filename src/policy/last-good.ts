@@ -6,12 +6,16 @@
  * The rule behind each choice: to break a document must never take effect as if somebody had written one. See
  * decisions/20261122-policy-last-good.md.
  */
+import type { Condition } from './conditions.ts'
 import { conditionOf } from './conditions.ts'
 import type { Policy, PolicyDocument } from './in-force.ts'
-import { policyOf } from './in-force.ts'
+import { emplace, policyOf } from './in-force.ts'
 import type { ParsedFile } from './parse.ts'
+import type { ProblemList } from './problem-list.ts'
+import { problemList } from './problem-list.ts'
 import type { PolicyProblem } from './problems.ts'
-import { inOrder, problemAt } from './problems.ts'
+import { problemAt } from './problems.ts'
+import type { SecretGrant } from './schema.ts'
 import { didYouMean, quoted } from './words.ts'
 import type { Position } from './yaml.ts'
 import { START } from './yaml.ts'
@@ -30,65 +34,101 @@ export const NOTHING_IN_FORCE: InForce = { policy: policyOf([]), documents: new 
 /** One file's word that it holds a document. */
 interface Claim {
   readonly file: string
-  readonly position: Position
-  /** Only if it is good. */
+  /** The first few places that show it. */
+  readonly positions: readonly Position[]
+  /** How often the file shows it. */
+  readonly shown: number
+  /** How much more often it held it before, being a file that cannot be read in full. */
+  readonly hidden: number
+  /** Only if it is shown once, and good. */
   readonly document?: PolicyDocument
-  /** The file does not show it, but held it before and cannot be read in full. */
-  readonly hidden: boolean
 }
 
 export function settle(previous: InForce, read: readonly ParsedFile[]): InForce {
   const files = read.flatMap((file) => (file.tree ? [file, ...lostFiles(previous, file.path)] : [file]))
   const homes = new Map<string, ReadonlyMap<string, number>>()
   const claims = new Map<string, Claim[]>()
+  const problems = problemList()
   for (const file of files) {
     const made = claimsOf(previous, file)
-    homes.set(file.path, new Map([...made].map(([id, some]) => [id, some.length])))
-    for (const [id, some] of made) claims.set(id, [...(claims.get(id) ?? []), ...some])
+    homes.set(file.path, new Map([...made].map(([id, { shown, hidden }]) => [id, shown + hidden])))
+    for (const [id, claim] of made) emplace(claims, id, () => []).push(claim)
+    for (const problem of file.problems) problems.add(file.path, () => problem)
+    tellNotTaken(previous, file, problems)
   }
   const documents = new Map<string, PolicyDocument>()
-  const problems = files.flatMap((file) => [...file.problems, ...notTaken(previous, file)])
   for (const [id, made] of claims) {
     const [first, ...others] = made
-    if (first?.document !== undefined && others.length === 0) {
+    if (first?.document !== undefined && first.hidden === 0 && others.length === 0) {
       documents.set(id, first.document)
       continue
     }
     const last = previous.documents.get(id)
     if (first !== undefined && last !== undefined) documents.set(id, movedTo(first, last))
-    problems.push(...refusals(id, made, last !== undefined))
+    tellRefused(id, made, last !== undefined, problems)
   }
   if (documents.size === 0) {
-    problems.push(problemAt('.', START, 'No document is in force: nobody may read anything.', { level: 'warning' }))
+    const message = 'No document is in force: nobody may read anything.'
+    problems.add('.', () => problemAt('.', START, message, { level: 'warning' }))
   }
   const policy = policyOf(documents.values())
-  problems.push(...warnings(policy, documents.values()))
-  return { policy, documents, homes, problems: inOrder(problems) }
+  tellUnservable(policy, documents.values(), problems)
+  return { policy, documents, homes, problems: problems.shown() }
 }
 
 /** Files of a part of the directory that cannot be looked into: each may still be there. */
 function lostFiles(previous: InForce, tree: string): readonly ParsedFile[] {
   return [...previous.homes.keys()]
     .filter((path) => tree === '.' || path.startsWith(`${tree}/`))
-    .map((path) => ({ path, readable: false, tree: false, documents: [], named: [], nameless: [], problems: [] }))
+    .map((path) => ({
+      path,
+      readable: false,
+      tree: false,
+      tokens: 0,
+      documents: [],
+      named: [],
+      nameless: [],
+      problems: [],
+    }))
 }
 
-function claimsOf(previous: InForce, file: ParsedFile): ReadonlyMap<string, readonly Claim[]> {
-  const claims = new Map<string, Claim[]>()
-  const claim = (id: string, made: Omit<Claim, 'file'>) => {
-    claims.set(id, [...(claims.get(id) ?? []), { ...made, file: file.path }])
+function claimsOf(previous: InForce, file: ParsedFile): ReadonlyMap<string, Claim> {
+  const shown = new Map<string, { readonly positions: Position[]; count: number; readonly document?: PolicyDocument }>()
+  for (const { id, position, document } of shownIn(file)) {
+    const seen = shown.get(id)
+    if (seen === undefined) shown.set(id, { positions: [position], count: 1, ...(document && { document }) })
+    else {
+      seen.count += 1
+      if (seen.positions.length <= MAX_PLACES) seen.positions.push(position)
+    }
   }
-  for (const document of file.documents) claim(document.id, { position: document.position, document, hidden: false })
-  for (const { id, position } of file.named) claim(id, { position, hidden: false })
-  for (const [id, times] of mayHide(file) ? homeOf(previous, file) : []) {
+  const held = mayHide(file) ? homeOf(previous, file) : NO_HOME
+  const claims = new Map<string, Claim>()
+  // What it held goes first: else a file that is kept broken, with other documents every time, would pile them up.
+  for (const id of [...new Set([...held.keys(), ...shown.keys()])].slice(0, MAX_HELD)) {
+    const { positions, count, document } = shown.get(id) ?? NOT_SHOWN
     // Each time: of a document that was there twice, one copy must not win by the other's losing its name.
-    for (let shown = claims.get(id)?.length ?? 0; shown < times; shown++) claim(id, { position: START, hidden: true })
+    const hidden = Math.max(0, (held.get(id) ?? 0) - count)
+    claims.set(id, { file: file.path, positions, shown: count, hidden, ...(document && count === 1 && { document }) })
   }
   return claims
 }
 
+/** As many as a file may hold that can be read. */
+const MAX_HELD = 1000
+
+const NOT_SHOWN = { positions: [], count: 0, document: undefined }
+const NO_HOME: ReadonlyMap<string, number> = new Map()
+
+function shownIn(file: ParsedFile): readonly { id: string; position: Position; document?: PolicyDocument }[] {
+  return [
+    ...file.documents.map((document) => ({ id: document.id, position: document.position, document })),
+    ...file.named,
+  ]
+}
+
 function homeOf(previous: InForce, { path }: ParsedFile): ReadonlyMap<string, number> {
-  return previous.homes.get(path) ?? new Map()
+  return previous.homes.get(path) ?? NO_HOME
 }
 
 function mayHide(file: ParsedFile): boolean {
@@ -96,21 +136,31 @@ function mayHide(file: ParsedFile): boolean {
 }
 
 /** Problems are shown where the document is now, not where its last good version once was. */
-function movedTo({ file, position }: Claim, last: PolicyDocument): PolicyDocument {
-  const moved = { file, position }
-  return last.kind === 'SecretGrant' ? { ...last, ...moved, transitKeyPosition: position } : { ...last, ...moved }
+function movedTo(claim: Claim, last: PolicyDocument): PolicyDocument {
+  const moved = { file: claim.file, position: firstOf(claim) }
+  return last.kind === 'SecretGrant' ? { ...last, ...moved, transitKeyPosition: moved.position } : { ...last, ...moved }
 }
 
-function notTaken(previous: InForce, file: ParsedFile): readonly PolicyProblem[] {
-  if (!mayHide(file) || file.tree) return []
-  const shown = new Set([...file.documents, ...file.named].map(({ id }) => id))
+function firstOf({ positions: [first] }: Claim): Position {
+  return first ?? START
+}
+
+function tellNotTaken(previous: InForce, file: ParsedFile, problems: ProblemList): void {
+  if (!mayHide(file) || file.tree) return
+  const shown = new Set(shownIn(file).map(({ id }) => id))
   const hidden = [...homeOf(previous, file).keys()].filter((id) => previous.documents.has(id) && !shown.has(id))
   const stays =
     hidden.length === 0 ? '' : ` What it held before stays in force, even if it was to be removed: ${listed(hidden)}.`
-  if (!file.readable) return [problemAt(file.path, START, `Nothing of this file is taken.${stays}`)]
-  return file.nameless.map((position) =>
-    problemAt(file.path, position, `This document is not taken, and does not tell which one it is.${stays}`),
-  )
+  if (!file.readable) {
+    problems.add(file.path, () => problemAt(file.path, START, `Nothing of this file is taken.${stays}`))
+    return
+  }
+  if (new Set([...homeOf(previous, file).keys(), ...shown]).size > MAX_HELD) {
+    const message = `Since this file could last be read in full it has held more than ${MAX_HELD} documents. What came last is not taken.`
+    problems.add(file.path, () => problemAt(file.path, START, message))
+  }
+  const message = `This document is not taken, and does not tell which one it is.${stays}`
+  for (const position of file.nameless) problems.add(file.path, () => problemAt(file.path, position, message))
 }
 
 const MAX_LISTED = 10
@@ -120,51 +170,73 @@ function listed(ids: readonly string[]): string {
   return ids.toSorted().slice(0, MAX_LISTED).join(', ') + more
 }
 
-function refusals(id: string, claims: readonly Claim[], hasLast: boolean): readonly PolicyProblem[] {
+/** Other places that a problem names. Each of n copies naming each other one would be n² of them. */
+const MAX_PLACES = 3
+
+function tellRefused(id: string, claims: readonly Claim[], hasLast: boolean, problems: ProblemList): void {
   const consequence = hasLast
     ? 'Its last good version stays in force.'
     : 'There is no good version of it: it is denied.'
-  return claims.flatMap((claim) => {
-    if (claim.hidden) return []
-    const others = claims.filter((other) => other !== claim)
-    const message =
-      others.length === 0
-        ? 'This version is not taken.'
-        : `It is also ${others.map(placeOf).join(', and ')}: neither is taken.`
-    return problemAt(claim.file, claim.position, `${message} ${consequence}`, { document: id })
-  })
+  const times = claims.reduce((total, { shown, hidden }) => total + shown + hidden, 0)
+  const places = firstPlaces(claims)
+  for (const claim of claims) {
+    if (claim.shown === 0) continue
+    problems.add(claim.file, () => {
+      const own = inFile(claim.file, firstOf(claim))
+      const others = places.filter((place) => place !== own).slice(0, MAX_PLACES)
+      const message = times === 1 ? 'This version is not taken.' : alsoIn(others, times - 1)
+      return problemAt(claim.file, firstOf(claim), `${message} ${consequence}`, { document: id })
+    })
+  }
 }
 
-function placeOf({ file, position, hidden }: Claim): string {
-  return hidden ? `what ${file} held before it became unreadable` : `in ${file}:${position.line}:${position.column}`
+function alsoIn(named: readonly string[], others: number): string {
+  const more = others > named.length ? `, and ${others - named.length} times more` : ''
+  return `It is also ${named.join(', and ')}${more}: ${others === 1 ? 'neither' : 'none'} is taken.`
 }
 
-function warnings(policy: Policy, documents: Iterable<PolicyDocument>): readonly PolicyProblem[] {
+/** As many as any problem may name, and the one that it is about. */
+function firstPlaces(claims: readonly Claim[]): readonly string[] {
+  const places: string[] = []
+  for (const { file, positions, hidden } of claims) {
+    places.push(...positions.map((position) => inFile(file, position)))
+    if (hidden > 0) places.push(`what ${file} held before it became unreadable`)
+    if (places.length > MAX_PLACES) break
+  }
+  return places
+}
+
+function inFile(file: string, { line, column }: Position): string {
+  return `in ${file}:${line}:${column}`
+}
+
+function tellUnservable(policy: Policy, documents: Iterable<PolicyDocument>, problems: ProblemList): void {
   const hint = hints(policy.transitKeys.keys())
-  return [...documents].flatMap((document): readonly PolicyProblem[] => {
-    if (document.kind !== 'SecretGrant') return []
+  for (const document of documents) {
+    if (document.kind !== 'SecretGrant') continue
     const condition = conditionOf(policy, document.grant)
-    if (typeof condition !== 'string') return []
-    const { namespace, transitKey } = document.grant
-    const key = quoted(transitKey)
-    const message = {
-      'transit-key-undefined': `There is no TransitKey ${key}.${hint(transitKey)}`,
-      'namespace-not-allowed': `TransitKey ${key} does not list the namespace ${quoted(namespace)} in spec.namespaces.`,
-      transplant: `TransitKey ${key} has binding none and serves more than one Secret, whose ciphertexts could be exchanged. Use a key of its own for each, binding place, or allowTransplant: true.`,
-    }[condition]
-    const options = { level: 'warning', document: document.id } as const
-    return [
-      problemAt(
-        document.file,
-        document.transitKeyPosition,
-        `${message} Until then the grant cannot be served.`,
-        options,
-      ),
-    ]
-  })
+    if (typeof condition !== 'string') continue
+    const { file, transitKeyPosition, grant, id } = document
+    problems.add(file, () => {
+      const message = `${unservable(condition, grant, hint)} Until then the grant cannot be served.`
+      return problemAt(file, transitKeyPosition, message, { level: 'warning', document: id })
+    })
+  }
 }
 
-const MAX_HINTS = 100
+function unservable(condition: Condition, grant: SecretGrant, hint: (word: string) => string): string {
+  const key = quoted(grant.transitKey)
+  switch (condition) {
+    case 'transit-key-undefined':
+      return `There is no TransitKey ${key}.${hint(grant.transitKey)}`
+    case 'namespace-not-allowed':
+      return `TransitKey ${key} does not list the namespace ${quoted(grant.namespace)} in spec.namespaces.`
+    case 'transplant':
+      return `TransitKey ${key} has binding none and serves more than one Secret, or namespace, whose ciphertexts could be exchanged. Use a key of its own for each, binding place, or allowTransplant: true.`
+  }
+}
+
+const MAX_HINTS = 20
 
 /** Guesses at a bounded number of names: when a key's document breaks, thousands of grants may miss it at once. */
 function hints(candidates: Iterable<string>): (word: string) => string {

@@ -2,10 +2,12 @@
  * Files -> documents and problems. Nothing here throws over what a file holds: what is not good is a problem, and
  * is not taken.
  */
-import type { Complaint } from './explain.ts'
+import type { Complaint, Findings } from './explain.ts'
 import { check } from './explain.ts'
 import type { Policy, PolicyDocument } from './in-force.ts'
 import { NOTHING_IN_FORCE, settle } from './last-good.ts'
+import type { Identified } from './places.ts'
+import { misplaced } from './places.ts'
 import type { PolicyProblem } from './problems.ts'
 import { inOrder, problemAt } from './problems.ts'
 import { field } from './relations.ts'
@@ -27,6 +29,8 @@ export interface ParsedFile {
   /** False: nothing of it may be taken, and it may hold documents that do not show. */
   readonly readable: boolean
   readonly tree: boolean
+  /** How much parsing it cost. */
+  readonly tokens: number
   readonly documents: readonly PolicyDocument[]
   /** Documents that are not good, or not to be trusted, but tell which they are. */
   readonly named: readonly { readonly id: string; readonly position: Position }[]
@@ -45,8 +49,8 @@ export function parsePolicy(files: readonly PolicyFile[]): {
   return { policy, documents: [...documents.values()], problems }
 }
 
-/** Parsing takes at most about a second for the worst file within these. */
-const BOUNDS = { maxTokens: 100_000, maxDocuments: 1000 }
+/** Parsing holds up everything else meanwhile: about 0.1 s for the worst file within these. */
+const BOUNDS = { maxTokens: 20_000, maxDocuments: 1000 }
 const MAX_PROBLEMS = 50
 
 export function parseFile(file: PolicyFile): ParsedFile {
@@ -65,30 +69,34 @@ export function parseFile(file: PolicyFile): ParsedFile {
   const { path, text } = file
   const yaml = readYaml(text, BOUNDS)
   const readable = yaml.broken.length === 0
-  const read = yaml.documents.map((document) => readDocument(path, document))
+  const all = yaml.documents.map((document) => readDocument(path, document))
+  // What may not lie here is as if it did not: it neither takes nor holds up what it names.
+  const read = all.filter((each) => !each.misplaced)
   const problems = readable
-    ? read.flatMap((each) => each.problems)
+    ? all.flatMap((each) => each.problems)
     : yaml.broken.map(({ position, message }) => problemAt(path, position, message))
   return {
     path,
     readable,
     tree: false,
+    tokens: yaml.tokens,
     documents: readable ? read.flatMap(({ document }) => document ?? []) : [],
     named: read.flatMap(({ id, position, document }) =>
       id === undefined || (readable && document) ? [] : { id, position },
     ),
     nameless: read.flatMap(({ id, position }) => (id === undefined ? position : [])),
-    problems: bounded(path, problems),
+    problems: bounded(path, problems, readable ? sum(all.map(({ untold }) => untold)) : 0),
   }
 }
 
-const EMPTY = { readable: true, tree: false, documents: [], named: [], nameless: [] }
+const EMPTY = { readable: true, tree: false, tokens: 0, documents: [], named: [], nameless: [] }
 
-function bounded(path: string, problems: readonly PolicyProblem[]): readonly PolicyProblem[] {
+function bounded(path: string, problems: readonly PolicyProblem[], untold: number): readonly PolicyProblem[] {
   const first = inOrder(problems).slice(0, MAX_PROBLEMS)
   const last = first.at(-1)
-  if (last === undefined || first.length === problems.length) return first
-  return [...first, problemAt(path, last, `And ${problems.length - first.length} more after this.`)]
+  const more = problems.length - first.length + untold
+  if (last === undefined || more === 0) return first
+  return [...first, problemAt(path, last, `And ${more} more problems in this file.`)]
 }
 
 interface ReadDocument {
@@ -97,33 +105,52 @@ interface ReadDocument {
   readonly id?: string
   /** Absent: it is not good. */
   readonly document?: PolicyDocument
+  /** It is good for nothing in this file, whatever else it says. */
+  readonly misplaced?: true
   readonly problems: readonly PolicyProblem[]
+  /** Problems beside these. */
+  readonly untold: number
 }
 
 function readDocument(path: string, yaml: YamlDocument): ReadDocument {
   const position = yaml.at([], 'value')
   const kind = kindOf(yaml.value)
-  const id = kind === undefined ? undefined : idOf(kind, yaml)
-  const flaws = yaml.flaws.map((flaw) => problemAt(path, flaw.position, flaw.message, { document: id }))
-  const told = (complaints: readonly Complaint[]) =>
-    complaints
-      .filter((complaint) => !yaml.flaws.some((flaw) => flaw.path.length > 0 && isWithin(complaint.path, flaw.path)))
-      .map(({ path: at, part, message }) => problemAt(path, yaml.at(at, part), message, { document: id }))
-  const identified = { position, ...(id !== undefined && { id }) }
-  if (kind === undefined) return { ...identified, problems: [...flaws, ...told([kindComplaint(yaml.value)])] }
+  const which = kind && identify(kind, yaml)
+  const wrongPlace = which && misplaced(path, which)
+  if (wrongPlace !== undefined) {
+    return {
+      position,
+      misplaced: true,
+      problems: [problemAt(path, position, wrongPlace, { document: which?.id })],
+      untold: 0,
+    }
+  }
+  const document = which?.id
+  const flaws = yaml.flaws
+    .slice(0, MAX_PROBLEMS)
+    .map((flaw) => problemAt(path, flaw.position, flaw.message, { document }))
+  const told = ({ complaints, more }: Findings) => ({
+    problems: [
+      ...flaws,
+      ...complaints
+        .filter((complaint) => !yaml.flaws.some((flaw) => flaw.path.length > 0 && isWithin(complaint.path, flaw.path)))
+        .map(({ path: at, part, message }) => problemAt(path, yaml.at(at, part), message, { document })),
+    ],
+    untold: yaml.flaws.length - flaws.length + more,
+  })
+  const identified = { position, ...(document !== undefined && { id: document }) }
+  if (kind === undefined) return { ...identified, ...told({ complaints: [kindComplaint(yaml.value)], more: 0 }) }
   const checked = kind === 'SecretGrant' ? grantDocument(path, yaml) : keyDocument(path, yaml)
-  if ('complaints' in checked) return { ...identified, problems: [...flaws, ...told(checked.complaints)] }
-  if (flaws.length > 0) return { ...identified, problems: flaws }
-  return { ...identified, ...checked }
+  if ('complaints' in checked) return { ...identified, ...told(checked) }
+  if (flaws.length > 0) return { ...identified, ...told({ complaints: [], more: 0 }) }
+  return { ...identified, ...checked, untold: 0 }
 }
 
-type Checked =
-  | { readonly document: PolicyDocument; readonly problems: readonly PolicyProblem[] }
-  | { readonly complaints: readonly Complaint[] }
+type Checked = { readonly document: PolicyDocument; readonly problems: readonly PolicyProblem[] } | Findings
 
 function grantDocument(file: string, yaml: YamlDocument): Checked {
   const checked = check(secretGrantDocument, 'SecretGrant', yaml.value)
-  if (!('metadata' in checked)) return { complaints: checked }
+  if ('complaints' in checked) return checked
   const grant = secretGrantOf(checked)
   const id = `SecretGrant ${grant.namespace}/${grant.name}`
   const problems = grant.readers.flatMap(({ serviceAccount, allowDefault }, index) => {
@@ -140,7 +167,7 @@ function grantDocument(file: string, yaml: YamlDocument): Checked {
 
 function keyDocument(file: string, yaml: YamlDocument): Checked {
   const checked = check(transitKeyDocument, 'TransitKey', yaml.value)
-  if (!('metadata' in checked)) return { complaints: checked }
+  if ('complaints' in checked) return checked
   const transitKey = transitKeyOf(checked)
   const id = `TransitKey ${transitKey.name}`
   const message =
@@ -156,15 +183,15 @@ function kindOf(value: unknown): Kind | undefined {
 }
 
 /** Which document this is, as far as that is beyond doubt, however wrong the rest of it may be. */
-function idOf(kind: Kind, { value, flaws }: YamlDocument): string | undefined {
+function identify(kind: Kind, { value, flaws }: YamlDocument): Identified | undefined {
   if (flaws.some(({ path }) => path.length === 0 || path[0] === 'kind' || path[0] === 'metadata')) return undefined
   const metadata = field(value, 'metadata')
   if (kind === 'TransitKey') {
     const name = transitKeyDocument.shape.metadata.shape.name.safeParse(field(metadata, 'name')).data
-    return name && `${kind} ${name}`
+    return name === undefined ? undefined : { kind, id: `${kind} ${name}` }
   }
   const names = secretGrantDocument.shape.metadata.strip().safeParse(metadata).data
-  return names && `${kind} ${names.namespace}/${names.name}`
+  return names && { kind, id: `${kind} ${names.namespace}/${names.name}`, namespace: names.namespace }
 }
 
 function kindComplaint(value: unknown): Complaint {
@@ -176,6 +203,10 @@ function kindComplaint(value: unknown): Complaint {
     part: 'value',
     message: `A document of a policy is a mapping whose kind is ${kinds}.${hint}`,
   }
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
 }
 
 function isWithin(path: Path, outer: Path): boolean {

@@ -32,6 +32,8 @@ export interface YamlDocument {
 }
 
 export interface YamlFile {
+  /** How many there are; at most one more than allowed. */
+  readonly tokens: number
   readonly documents: readonly YamlDocument[]
   /** Not YAML: where its documents begin and end is then a guess, and nothing may be taken from any. */
   readonly broken: readonly Flaw[]
@@ -45,7 +47,8 @@ export interface YamlBounds {
 
 /** Never throws. Documents of a broken file are given as far as they could be read. */
 export function readYaml(text: string, { maxTokens, maxDocuments }: YamlBounds): YamlFile {
-  if (moreTokensThan(maxTokens, text)) return tooLarge(`has more than ${maxTokens} YAML tokens`)
+  const tokens = tokensOf(text, maxTokens)
+  if (tokens > maxTokens) return tooLarge(tokens, `This file has more than ${maxTokens} YAML tokens`)
   const lines = new LineCounter()
   const position = (offset: number): Position => {
     const { line, col } = lines.linePos(offset)
@@ -53,8 +56,9 @@ export function readYaml(text: string, { maxTokens, maxDocuments }: YamlBounds):
   }
   const parsed = documentsOf(text, lines)
   const documents = parsed.filter(({ contents }) => !isNothing(contents))
-  if (documents.length > maxDocuments) return tooLarge(`has more than ${maxDocuments} documents`)
+  if (documents.length > maxDocuments) return tooLarge(tokens, `This file has more than ${maxDocuments} documents`)
   return {
+    tokens,
     documents: documents.map((document) => readDocument(document, position)),
     broken: parsed.flatMap(({ errors }) =>
       errors.map(({ code, pos }) => ({ path: [], position: position(pos[0]), message: sentence(code) })),
@@ -62,30 +66,45 @@ export function readYaml(text: string, { maxTokens, maxDocuments }: YamlBounds):
   }
 }
 
-function tooLarge(what: string): YamlFile {
-  return { documents: [], broken: [{ path: [], position: START, message: `${what}: split it into several files.` }] }
+function tooLarge(tokens: number, what: string): YamlFile {
+  const message = `${what}: split it into several files.`
+  return { tokens, documents: [], broken: [{ path: [], position: START, message }] }
 }
 
 export const START: Position = { line: 1, column: 1 }
 
-function moreTokensThan(max: number, text: string): boolean {
+/** Stops one past `max`. */
+function tokensOf(text: string, max: number): number {
   let count = 0
-  for (const _ of new Lexer().lex(text)) if (++count > max) return true
-  return false
+  for (const _ of new Lexer().lex(text)) if (++count > max) break
+  return count
 }
 
 function documentsOf(text: string, lineCounter: LineCounter): Document.Parsed[] {
-  return parseAllDocuments(text, {
-    version: '1.2',
-    schema: 'core',
-    merge: false,
-    // Its own check compares each key with each: quadratic. `plain` below finds the same in one pass.
-    uniqueKeys: false,
-    // Pretty errors quote the text.
-    prettyErrors: false,
-    logLevel: 'silent',
-    lineCounter,
-  })
+  return withoutStacks(() =>
+    parseAllDocuments(text, {
+      version: '1.2',
+      schema: 'core',
+      merge: false,
+      // Its own check compares each key with each: quadratic. `plain` below finds the same in one pass.
+      uniqueKeys: false,
+      // Pretty errors quote the text.
+      prettyErrors: false,
+      logLevel: 'silent',
+      lineCounter,
+    }),
+  )
+}
+
+/** The parser makes an Error for every mistake, and thousands of stacks that nobody reads take most of its time. */
+function withoutStacks<T>(parse: () => T): T {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return parse()
+  } finally {
+    Error.stackTraceLimit = limit
+  }
 }
 
 function isNothing(contents: ParsedNode | null): boolean {
@@ -110,6 +129,9 @@ function readDocument(document: Document.Parsed, position: (offset: number) => P
 
 const MAX_DEPTH = 32
 
+/** No document has as many; what follows looks fields up one by one. */
+const MAX_FIELDS = 1000
+
 function plain(
   node: Node | null,
   path: Path,
@@ -124,6 +146,7 @@ function plain(
   if (node?.tag !== undefined) flaw(path, node, 'Tags are not taken: remove what begins with "!".')
   if (isSeq<Node | null>(node)) return node.items.map((item, index) => plain(item, [...path, index], flaw))
   if (!isMap<Node | null, Node | null>(node)) return isScalar(node) ? node.value : null
+  if (node.items.length > MAX_FIELDS) return flaw(path, node, `A mapping has at most ${MAX_FIELDS} fields.`)
   const entries = new Map<string, unknown>()
   for (const { key, value } of node.items) {
     if (!isScalar(key) || typeof key.value !== 'string') {

@@ -161,6 +161,27 @@ describe('a document that cannot be named', () => {
   })
 })
 
+describe('a file that is kept broken, with other documents every time', () => {
+  const many = (from: number, count: number) =>
+    Array.from({ length: count }, (_, index) => ({ ...grant({}, `g${from + index}`), spec: {} }))
+
+  it('holds no more than it could if it were not: what comes last is neither taken nor in the way', () => {
+    const last = {
+      a: text(...many(500, 498), NAMELESS, version('2')),
+      b: text(version('1', 'g997'), version('1', 'g998')),
+    }
+    const state = inTurn({ a: text(...many(0, 499), version('1')) }, { a: text(NAMELESS, ...many(500, 498)) }, last)
+    expect(state.homes.get('a')?.size).toBe(998)
+    expect(versions(state)).toEqual({ 'payments/db': '2', 'payments/g998': '1' })
+    const more = inTurn({ a: text(...many(0, 499), version('1')) }, { a: text(...many(1000, 600), NAMELESS) })
+    expect(more.homes.get('a')?.size).toBe(1000)
+    expect(versions(more)).toEqual({ 'payments/db': '1' })
+    expect(messages(more)).toContain(
+      'a:1:1: error: Since this file could last be read in full it has held more than 1000 documents. What came last is not taken.',
+    )
+  })
+})
+
 describe('a file that is not YAML, or cannot be read', () => {
   it.each([
     ['not YAML', `${text(version('2'))}---\n${NOT_YAML}`],
@@ -202,18 +223,18 @@ describe('a file that is not YAML, or cannot be read', () => {
 
 describe('a part of the directory that cannot be looked into', () => {
   const held = {
-    'team/a': text(version('1')),
-    'team/b': text(version('1', 'mail')),
-    'teams/c': text(version('1', 'other')),
+    'payments/a': text(version('1')),
+    'payments/b': text(version('1', 'mail')),
+    'payments-2/c': text(grant({ readers: [reader({ keys: ['1'] })] }, 'other', 'payments-2')),
     d: text(version('1', 'top')),
   }
 
   it('keeps what its files held, and no other', () => {
     const state = inTurn(held, {
-      team: { path: 'team', unreadable: 'This directory cannot be read (EIO).', tree: true },
+      payments: { path: 'payments', unreadable: 'This directory cannot be read (EIO).', tree: true },
     })
     expect(versions(state)).toEqual({ 'payments/db': '1', 'payments/mail': '1' })
-    expect(messages(state)[0]).toBe('team:1:1: error: This directory cannot be read (EIO).')
+    expect(messages(state)[0]).toBe('payments:1:1: error: This directory cannot be read (EIO).')
   })
 
   it('may be all of it', () => {
@@ -223,8 +244,10 @@ describe('a part of the directory that cannot be looked into', () => {
   })
 
   it('still knows which file held what when one of them comes back broken', () => {
-    const team: Files = { team: { path: 'team', unreadable: 'This directory cannot be read (EIO).', tree: true } }
-    expect(versions(inTurn(held, team, { 'team/a': NOT_YAML, 'team/b': '' }))).toEqual({ 'payments/db': '1' })
+    const lost: Files = {
+      payments: { path: 'payments', unreadable: 'This directory cannot be read (EIO).', tree: true },
+    }
+    expect(versions(inTurn(held, lost, { 'payments/a': NOT_YAML, 'payments/b': '' }))).toEqual({ 'payments/db': '1' })
   })
 })
 
@@ -279,6 +302,24 @@ describe('a document that is there twice', () => {
     expect(versions(inTurn(both, { b: both.b }))).toEqual({ 'payments/db': '2' })
   })
 
+  it('has one problem in each file, which names three other places and counts the rest', () => {
+    const copies = Array.from({ length: 6 }, () => version('1'))
+    const state = inTurn({ a: text(...copies), b: text(version('1')), c: text(version('1'), BROKEN) })
+    const others = 'none is taken. There is no good version of it: it is denied.'
+    expect(messages(state).filter((line) => line.includes('It is also'))).toEqual([
+      `a:1:1: error: SecretGrant payments/db: It is also in a:3:1, and in a:5:1, and in a:7:1, and 5 times more: ${others}`,
+      `b:1:1: error: SecretGrant payments/db: It is also in a:1:1, and in a:3:1, and in a:5:1, and 5 times more: ${others}`,
+      `c:1:1: error: SecretGrant payments/db: It is also in a:1:1, and in a:3:1, and in a:5:1, and 5 times more: ${others}`,
+    ])
+  })
+
+  it('costs little however often it is there: no copy names all the others', () => {
+    const copies = '{kind: SecretGrant, metadata: {name: a, namespace: b}}\n---\n'.repeat(600)
+    const { problems } = inTurn({ x: copies, y: copies, z: copies })
+    expect(problems.filter(({ message }) => message.includes('and 1796 times more'))).toHaveLength(3)
+    expect(JSON.stringify(problems).length).toBeLessThan(100_000)
+  })
+
   it('is ambiguous for a Transit key as well', () => {
     const state = inTurn({ a: text(transitKey()), b: text(transitKey({ namespaces: ['evil'] })) })
     expect(state.policy.transitKeys.size).toBe(0)
@@ -298,13 +339,11 @@ describe('warnings', () => {
     ])
   })
 
-  it('guess at a hundred names and no more, since thousands may be wrong at once', () => {
-    const wrong = Array.from({ length: 101 }, (_, index) =>
-      grant({ transitKey: `payments${100 + index}` }, `g${index}`),
-    )
+  it('guess at twenty names and no more, since thousands may be wrong at once', () => {
+    const wrong = Array.from({ length: 21 }, (_, index) => grant({ transitKey: `payments${100 + index}` }, `g${index}`))
     const told = warned(...wrong, grant({ transitKey: 'payments100' }, 'again'), transitKey({}, 'payments'))
-    expect(told).toHaveLength(102)
-    expect(told.filter((line) => line.includes('Did you mean "payments"?'))).toHaveLength(101)
+    expect(told).toHaveLength(22)
+    expect(told.filter((line) => line.includes('Did you mean "payments"?'))).toHaveLength(21)
   })
 
   it('name a namespace that the Transit key does not admit', () => {
@@ -360,7 +399,7 @@ describe('whatever happens to the files', () => {
       const documents = made.flatMap((each) => each.documents)
       const named = made.flatMap((each) => each.named)
       const nameless = made.flatMap((each) => each.nameless)
-      const file = { path, tree: false, problems: [], nameless }
+      const file = { path, tree: false, tokens: 0, problems: [], nameless }
       return state === 'good'
         ? { ...file, readable: true, documents, named }
         : { ...file, readable: false, documents: [], named: [...documents, ...named] }

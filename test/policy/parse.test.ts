@@ -107,7 +107,9 @@ spec:
     const fields = Object.fromEntries(Array.from({ length: 80 }, (_, index) => [`x${index}`, 1]))
     const problems = problemsOf(text(transitKey(fields)))
     expect(problems).toHaveLength(50 + 1 + 2)
-    expect(problems).toContainEqual(expect.stringMatching(/^p\.yaml:1:\d+: error: And 30 more after this\.$/))
+    expect(problems).toContainEqual(
+      expect.stringMatching(/^p\.yaml:1:\d+: error: And 30 more problems in this file\.$/),
+    )
   })
 
   it('print nothing that could forge a line', () => {

@@ -40,8 +40,8 @@ describe('what a policy is read from', () => {
   })
 
   it('may be empty', () => {
-    expect(read('')).toEqual({ documents: [], broken: [] })
-    expect(read('\ufeff')).toEqual({ documents: [], broken: [] })
+    expect(read('')).toEqual({ tokens: 0, documents: [], broken: [] })
+    expect(read('\ufeff')).toMatchObject({ documents: [], broken: [] })
   })
 })
 
@@ -132,7 +132,7 @@ describe('bounds', () => {
     const { documents, broken } = readYaml(`[${'1,'.repeat(60)}]`, { maxTokens: 100, maxDocuments: 1 })
     expect(documents).toEqual([])
     expect(broken.map(({ message }) => message)).toEqual([
-      'has more than 100 YAML tokens: split it into several files.',
+      'This file has more than 100 YAML tokens: split it into several files.',
     ])
   })
 
@@ -140,7 +140,33 @@ describe('bounds', () => {
     expect(readYaml('a\n---\nb\n', { maxTokens: 100, maxDocuments: 2 }).broken).toEqual([])
     const { documents, broken } = readYaml('a\n---\nb\n', { maxTokens: 100, maxDocuments: 1 })
     expect(documents).toEqual([])
-    expect(broken.map(({ message }) => message)).toEqual(['has more than 1 documents: split it into several files.'])
+    expect(broken.map(({ message }) => message)).toEqual([
+      'This file has more than 1 documents: split it into several files.',
+    ])
+  })
+})
+
+describe('bounds of a document', () => {
+  const fields = (count: number) => Array.from({ length: count }, (_, index) => `k${index}`).join()
+
+  it('are a thousand fields of one mapping, whatever else it holds', () => {
+    expect(flaws(`{a: {${fields(1000)}}}`)).toEqual([])
+    expect(flaws(`{a: {${fields(1001)}}, b: 1, b: 2}`)).toEqual([
+      '1:5 A mapping has at most 1000 fields.',
+      expect.stringContaining('"b" is here twice.'),
+    ])
+    expect(read(`{a: {${fields(1001)}}, b: 1}`).documents[0]?.value).toEqual({ a: undefined, b: 1 })
+  })
+
+  it('leave the errors of others their stacks: only those of the parser have none', () => {
+    const before = Error.stackTraceLimit
+    read(']'.repeat(10))
+    expect(Error.stackTraceLimit).toBe(before)
+  })
+
+  it('count the tokens of a file, and stop one past the bound', () => {
+    expect(readYaml('[1,1]', { maxTokens: 100, maxDocuments: 1 }).tokens).toBe(8)
+    expect(readYaml(`[${','.repeat(1000)}`, { maxTokens: 100, maxDocuments: 1 }).tokens).toBe(101)
   })
 })
 
