@@ -10,9 +10,9 @@ import type { Head } from '../../src/audit-log/record.ts'
 import { fileSink } from '../../src/audit-log/sink.ts'
 import { verify } from '../../src/audit-log/verify.ts'
 import { systemClock } from '../../src/clock.ts'
+import { virtualClock } from '../virtual-clock.ts'
 import { memorySink } from './memory-sink.ts'
 import { decision } from './records.ts'
-import { virtualClock } from './virtual-clock.ts'
 
 let instances = 0
 function random(bytes: number): Buffer {
@@ -42,7 +42,7 @@ describe('the log', () => {
     await log.close()
     expect(kinds()).toEqual(['start', 'decision', 'refusals', 'refusals', 'throttled', 'stop'])
     expect(verify(sink.lines()).broken).toBeUndefined()
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 
   it('is unhealthy while its sink is, and well again with everything that was counted meanwhile', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { AuditRecord, Refusals, Throttled } from '../../src/audit-log/record.ts'
 import { refusalLimit } from '../../src/audit-log/refusal-limit.ts'
 import { refusalTally, throttleTally } from '../../src/audit-log/tally.ts'
-import { settled, virtualClock } from './virtual-clock.ts'
+import { settled, virtualClock } from '../virtual-clock.ts'
 
 function bench() {
   const clock = virtualClock()
@@ -53,7 +53,7 @@ describe('refusals of nobody in particular', () => {
     })
     await clock.advance(10_000)
     expect(records).toHaveLength(1)
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 
   it('begin a new second with the next', async () => {
@@ -126,14 +126,14 @@ describe('refusals of nobody in particular', () => {
     tally.count('TOKEN_MISSING', 'b')
     fate.reject(new Error('full'))
     await settled()
-    expect(clock.waiting()).toBe(1)
+    expect(clock.timers()).toBe(1)
     await clock.advance(1000)
     expect(only<Refusals>(records)).toMatchObject({
       sinceMs: t0,
       counts: new Map([['TOKEN_MISSING', 2]]),
       peers: { distinct: 2 },
     })
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 
   it('are written at once by a close, which counts no more', async () => {
@@ -147,7 +147,7 @@ describe('refusals of nobody in particular', () => {
     await other.close()
     expect(other.healthy()).toBe(false)
     other.count('TOKEN_MISSING', 'a')
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 })
 

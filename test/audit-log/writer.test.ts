@@ -4,9 +4,9 @@ import { verify } from '../../src/audit-log/verify.ts'
 import type { WriterOptions } from '../../src/audit-log/writer.ts'
 import { openWriter } from '../../src/audit-log/writer.ts'
 import { KeyholeError } from '../../src/errors.ts'
+import { settled, virtualClock } from '../virtual-clock.ts'
 import { memorySink } from './memory-sink.ts'
 import { decision } from './records.ts'
-import { settled, virtualClock } from './virtual-clock.ts'
 
 const TIMEOUT_MS = 1000
 
@@ -128,9 +128,9 @@ describe('a chain in good order', () => {
   it('leaves no timer behind', async () => {
     const { clock, writer } = await bench()
     await Promise.all([writer.append(decision()), writer.append(decision())])
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
     await writer.close()
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 })
 
@@ -415,7 +415,7 @@ describe('closing', () => {
     sink.failing = undefined
     await clock.advance(60_000)
     expect(sink.lines()).toHaveLength(1)
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 
   it('ends a sink that was just being mended', async () => {
@@ -444,6 +444,6 @@ describe('closing', () => {
     await writer.close()
     held.resolve()
     await settled()
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 })

@@ -4,7 +4,7 @@ import { KeyholeError } from '../../src/errors.ts'
 import type { Audit, Entry, Recorded } from '../../src/services/audit.ts'
 import { auditor } from '../../src/services/audit.ts'
 import type { Disclosed } from '../../src/services/disclose.ts'
-import { settled, virtualClock } from '../audit-log/virtual-clock.ts'
+import { settled, virtualClock } from '../virtual-clock.ts'
 import { attempt, CANARY, caller, disclosed, full, grant, ledger, listing, sealed } from './audit-bench.ts'
 
 const DEADLINE_MS = 5000
@@ -54,7 +54,7 @@ describe('what is recorded and returned', () => {
     expect((await answer).body.toString()).toBe(CANARY)
     expect(only(log.records)).toEqual({
       kind: 'decision',
-      timeMs: Date.UTC(2026, 10, 22),
+      timeMs: Date.UTC(2026, 0, 15),
       requestId: 'r-1',
       action: 'read',
       peer: '10.1.2.3',
@@ -68,7 +68,7 @@ describe('what is recorded and returned', () => {
       etag: '"tag"',
       durationMs: 0,
     })
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 
   it('records a 304 as unchanged, with no key and each version once', async () => {
@@ -455,7 +455,7 @@ describe('the deadline', () => {
       }),
     )
     expect(added).toEqual([])
-    expect(clock.waiting()).toBe(0)
+    expect(clock.timers()).toBe(0)
   })
 })
 
