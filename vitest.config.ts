@@ -9,6 +9,9 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/servers/**'],
+          // No test is timed: this only ends one that hangs, also on a machine that is busy with something else.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       'test/servers/vitest.config.ts',
