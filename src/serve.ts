@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
-import { endWithReplies } from './http/drain.ts'
+import { drainable } from './http/drain.ts'
 import type { TlsRenewal } from './http/tls.ts'
 import { readTlsPair, renewTls, TlsFileError } from './http/tls.ts'
 import { buildManagement } from './routes/management.ts'
@@ -47,7 +47,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     maxRequestsPerSocket: 10_000,
     maxConnections: config.KEYHOLE_MAX_CONNECTIONS,
   })
-  const drain = endWithReplies(app.server)
+  const drain = drainable(app.server)
   const management = await buildManagement(wired.health, wired.metrics)
   const tls =
     files === undefined || pair === undefined
@@ -76,7 +76,10 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     await app.close()
     tls?.stop()
     await wired.close()
-    await management.close()
+    // Nobody's answer is worth waiting for there, and half a request would never end.
+    const closing = management.close()
+    management.server.closeAllConnections()
+    await closing
   }
 
   let stopped: Promise<void> | undefined
@@ -92,7 +95,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
   if (tls === undefined) log.warn('serving plain HTTP: tokens and secrets cross the network in the clear')
   log.info('serving', { url, managementUrl, policy: wired.policy.current().hash })
   // Asked without waiting for it: a Vault that is away must not keep keyhole from starting.
-  void wired.keys.recheck(wired.policy.current().transitKeys.values(), new AbortController().signal)
+  void wired.checkKeys()
 
   return {
     url,
@@ -107,9 +110,9 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     log.info('draining')
     const cancel = clock.after(config.KEYHOLE_DRAIN_MS, () => {
       log.warn('the drain bound has passed: what is still in flight is cut off')
-      app.server.closeAllConnections()
+      drain.cut()
     })
-    drain()
+    drain.begin()
     await end()
     cancel()
     log.info('stopped')

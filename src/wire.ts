@@ -66,6 +66,8 @@ export interface Wired {
   readonly metrics: Metrics
   readonly policy: PolicySource
   readonly keys: TransitKeys
+  /** Asks Vault about every key of the policy; given up when keyhole ends. */
+  checkKeys(): Promise<void>
   /** Ends what runs by itself, lets upstream calls end, and closes the audit log with its last record. */
   close(): Promise<void>
 }
@@ -92,13 +94,15 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
   // What the callbacks below need is there before any of them can be called.
   let audit: AuditLog | undefined
   let keys: TransitKeys | undefined
+  const ending = new AbortController()
+  const checkKeys = async () => await keys?.recheck(policy.current().transitKeys.values(), ending.signal)
   const files = await ownFiles(config, clock)
   const policyOptions = {
     directory: config.KEYHOLE_POLICY_DIR,
     clock,
     watch: true,
     recheckMs: config.KEYHOLE_POLICY_RECHECK_MS,
-    changed: (change: PolicyChange) => policyChanged(change, { log, clock, audit, keys, policy }),
+    changed: (change: PolicyChange) => policyChanged(change, { log, clock, audit, checkKeys }),
     reported(problems: readonly PolicyProblem[]) {
       for (const problem of problems) log.warn('policy problem', { problem: formatProblem(problem) })
     },
@@ -217,8 +221,10 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     metrics,
     policy,
     keys,
+    checkKeys,
     async close() {
       stopRechecking()
+      ending.abort()
       policy.close()
       await Promise.all(senders.map((sender) => sender.close()))
       await closingAudit.close()
@@ -323,11 +329,10 @@ interface Told {
   readonly log: Log
   readonly clock: Clock
   readonly audit: AuditLog | undefined
-  readonly keys: TransitKeys | undefined
-  readonly policy: PolicySource
+  readonly checkKeys: () => Promise<void>
 }
 
-function policyChanged(change: PolicyChange, { log, clock, audit, keys, policy }: Told): void {
+function policyChanged(change: PolicyChange, { log, clock, audit, checkKeys }: Told): void {
   const { from, to, added, changed, removed, problems } = change
   log.info('policy changed', { from, to, added, changed, removed })
   // A record that cannot be written makes the log unhealthy, and with it keyhole: nothing more to do here.
@@ -341,7 +346,7 @@ function policyChanged(change: PolicyChange, { log, clock, audit, keys, policy }
       problems: problems.length,
     })
     .catch((error: unknown) => log.error('the policy change has no audit record', describeCause(error)))
-  void keys?.recheck(policy.current().transitKeys.values(), new AbortController().signal)
+  void checkKeys()
 }
 
 interface OwnState {

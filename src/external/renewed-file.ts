@@ -81,7 +81,8 @@ export function parseToken(text: string): Token {
   return token(content)
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+/** Also one without an end, which is what a half-written file has. */
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?(?:-----END CERTIFICATE-----|$)/g
 
 /** PEM of one or more CAs. OpenSSL passes over what it cannot read, so each is read here: a CA that is half there is none. */
 export function parseCa(text: string): string {

@@ -50,7 +50,7 @@ async function readPem(file: string): Promise<string> {
 
 /** The first one, which is the server's own. Those behind it are read too: OpenSSL would drop a chain at what it cannot read. */
 function certificateIn(pem: string): X509Certificate | undefined {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?(?:-----END CERTIFICATE-----|$)/g) ?? []
   try {
     return blocks.map((block) => new X509Certificate(block))[0]
   } catch {

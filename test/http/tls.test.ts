@@ -1,206 +1,228 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { request } from 'node:https'
-import { connect as connectPlainly } from 'node:net'
+import { mkdtempSync, rmSync } from 'node:fs'
+import type { Server } from 'node:https'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { connect } from 'node:tls'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readTlsPair } from '../../src/http/tls.ts'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import type { TlsFiles } from '../../src/http/tls.ts'
+import { readTlsPair, renewTls, TlsFileError } from '../../src/http/tls.ts'
 import { publish } from '../../src/testing/mounted-volume.ts'
-import type { Authority } from '../certificates.ts'
 import { createAuthority } from '../certificates.ts'
-import type { World } from '../routes/world.ts'
-import { startWorld } from '../routes/world.ts'
-import { face } from './face.ts'
-import { get } from './line.ts'
+import { virtualClock } from '../virtual-clock.ts'
 
-/** An hour on, so that certificates made during the test are valid by a clock that stands. */
-const nowMs = Date.now() + 3_600_000
+const authority = createAuthority()
+const first = authority.issue()
+const second = authority.issue()
+const directory = mkdtempSync(join(tmpdir(), 'keyhole-tls-'))
+const files: TlsFiles = { certFile: join(directory, 'tls.crt'), keyFile: join(directory, 'tls.key') }
+const now = () => Date.now() + 1_000
 
-let authority: Authority
-let directory: string
-let world: World
-beforeAll(async () => {
-  authority = createAuthority()
-  directory = await mkdtemp(join(tmpdir(), 'keyhole-tls-'))
-  await mount(authority.issue())
-  const settings = {
-    KEYHOLE_TLS_CERT_FILE: join(directory, 'tls.crt'),
-    KEYHOLE_TLS_KEY_FILE: join(directory, 'tls.key'),
+afterAll(() => rmSync(directory, { recursive: true }))
+
+function mount({ cert, key }: { cert: string; key: string }): Promise<void> {
+  return publish(directory, { 'tls.crt': cert, 'tls.key': key })
+}
+
+async function problem(nowMs = now()): Promise<string> {
+  try {
+    await readTlsPair(files, nowMs)
+    return 'none'
+  } catch (error) {
+    expect(error).toBeInstanceOf(TlsFileError)
+    return (error as TlsFileError).message.replaceAll(`${directory}/`, '')
   }
-  world = await startWorld({ settings }, nowMs)
-})
-afterAll(async () => {
-  await world.stop()
-  await rm(directory, { recursive: true, force: true })
-})
-
-/** As the kubelet renews a mounted Secret of type kubernetes.io/tls. */
-async function mount({ cert, key }: { cert: string; key: string }): Promise<void> {
-  await publish(directory, { 'tls.crt': cert, 'tls.key': key })
 }
 
-function dialled(options: object = {}): Promise<TLSSocket> {
-  const { port } = new URL(world.url)
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: '127.0.0.1',
-      port: Number(port),
-      ca: authority.ca,
-      servername: 'localhost',
-      ...options,
+describe('a pair of files', () => {
+  test('is read with the end of its validity', async () => {
+    await mount(first)
+    const pair = await readTlsPair(files, now())
+    expect([pair.cert, pair.key]).toEqual([first.cert, first.key])
+    expect(pair.expiresAt - now()).toBeGreaterThan(86_000_000)
+    expect(pair.expiresAt - now()).toBeLessThanOrEqual(86_400_000)
+  })
+
+  test('may hold a chain', async () => {
+    await mount({ cert: first.cert + authority.ca, key: first.key })
+    expect(await problem()).toBe('none')
+  })
+
+  const HALF = '-----BEGIN CERTIFICATE-----\ncanary-canary'
+  test.each<readonly [what: string, cert: string, key: string, told: string]>([
+    ['an empty certificate', '', first.key, 'tls.crt does not hold a PEM certificate'],
+    ['a certificate that is a key', first.key, first.key, 'tls.crt does not hold a PEM certificate'],
+    ['half a certificate', HALF, first.key, 'tls.crt does not hold a PEM certificate'],
+    ['half a chain', `${first.cert}${HALF}`, first.key, 'tls.crt does not hold a PEM certificate'],
+    ['an empty key', first.cert, '', 'tls.key does not hold the private key of tls.crt'],
+    ['a key that is a certificate', first.cert, first.cert, 'tls.key does not hold the private key of tls.crt'],
+    ['the key of another', first.cert, second.key, 'tls.key does not hold the private key of tls.crt'],
+  ])('is refused with %s, and nothing of it is quoted', async (_what, cert, key, told) => {
+    await mount({ cert, key })
+    expect(await problem()).toBe(told)
+  })
+
+  test('is refused before and after its days', async () => {
+    await mount(first)
+    const { expiresAt } = await readTlsPair(files, now())
+    expect(await problem(expiresAt)).toBe('none')
+    expect(await problem(expiresAt + 1)).toBe(`tls.crt has expired on ${new Date(expiresAt).toISOString()}`)
+    expect(await problem(expiresAt - 90_000_000)).toMatch(/^tls\.crt is not valid before \d{4}-/)
+  })
+
+  test('is refused when it is not there', async () => {
+    await publish(directory, { 'tls.crt': first.cert })
+    expect(await problem()).toBe('cannot read tls.key: ENOENT')
+  })
+})
+
+describe('a certificate that is renewed', () => {
+  const clock = virtualClock(now())
+  let renewed: number[] = []
+  let failed: string[] = []
+  const dialled: TLSSocket[] = []
+
+  beforeEach(async () => {
+    renewed = []
+    failed = []
+    await mount(first)
+  })
+
+  async function serving() {
+    const initial = await readTlsPair(files, clock.now())
+    const server = createServer({ ...initial, minVersion: 'TLSv1.2' }, (_request, response) => response.end('ok'))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const renewal = renewTls({
+      files,
+      initial,
+      server,
+      minVersion: 'TLSv1.2',
+      clock,
+      everyMs: 10_000,
+      renewed: ({ expiresAt }) => renewed.push(expiresAt),
+      failed: (told) => failed.push(told.replaceAll(`${directory}/`, '')),
     })
+    return {
+      server,
+      renewal,
+      async [Symbol.asyncDispose]() {
+        renewal.stop()
+        for (const socket of dialled) socket.destroy()
+        await new Promise((resolve) => server.close(resolve))
+      },
+    }
+  }
+
+  /** A connection, once its handshake is over. */
+  function dial(server: Server): Promise<TLSSocket> {
+    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>()
+    const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', ca: authority.ca })
+    dialled.push(socket)
     socket.once('secureConnect', () => resolve(socket)).once('error', reject)
-  })
-}
+    return promise
+  }
 
-async function serialOf(options?: object): Promise<string> {
-  const socket = await dialled(options)
-  const { serialNumber } = socket.getPeerCertificate()
-  socket.destroy()
-  return serialNumber
-}
+  const serialOf = (socket: TLSSocket) => socket.getPeerX509Certificate()?.serialNumber
 
-/** The status line of the answer to one more request on an open connection. */
-function statusOn(socket: TLSSocket): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    socket.once('data', (chunk: Buffer) => resolve(chunk.toString('latin1').split('\r\n')[0]))
-    socket.write(get('/secrets', { Authorization: `Bearer ${world.tokenOf('api')}` }))
-  })
-}
+  function ask(socket: TLSSocket): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    socket.once('data', (chunk: Buffer) => resolve(chunk.toString('latin1')))
+    socket.once('error', reject).once('close', () => reject(new Error('dropped')))
+    socket.write('GET / HTTP/1.1\r\nHost: keyhole\r\n\r\n')
+    return promise
+  }
 
-/** Its own certificate whole, the next one only begun. */
-function cut({ cert, key }: { cert: string; key: string }): { cert: string; key: string } {
-  return { cert: `${cert}${cert.replace(/\n\w{20}/, '\n')}`, key }
-}
-
-describe('the serving certificate', () => {
-  it('is that of the files, and answers are given over it', async () => {
-    const status = await new Promise((resolve, reject) => {
-      const headers = { Authorization: `Bearer ${world.tokenOf('api')}` }
-      request(`${world.url}/secrets/db`, { ca: authority.ca, headers, servername: 'localhost' }, (answer) => {
-        answer.resume()
-        resolve(answer.statusCode)
-      })
-        .on('error', reject)
-        .end()
-    })
-    expect(status).toBe(200)
+  test('is given to new connections, while those that are open go on', async () => {
+    await using running = await serving()
+    const old = await dial(running.server)
+    expect(await ask(old)).toMatch(/^HTTP\/1\.1 200 /)
+    await mount(second)
+    await running.renewal.check()
+    expect(renewed).toEqual([running.renewal.expiresAt()])
+    expect(await ask(old)).toMatch(/^HTTP\/1\.1 200 /)
+    const fresh = await dial(running.server)
+    expect(serialOf(fresh)).not.toBe(serialOf(old))
+    expect(failed).toEqual([])
   })
 
-  it('is renewed for new connections, and those that are open go on', async () => {
-    const open = await dialled()
-    expect(await statusOn(open)).toBe('HTTP/1.1 200 OK')
-    const before = await serialOf()
-    await mount(authority.issue())
-    await world.serving.tls?.check()
-    expect(await serialOf()).not.toBe(before)
-    expect(await statusOn(open)).toBe('HTTP/1.1 200 OK')
-    open.destroy()
-    expect(world.logLines.join('\n')).toContain('serving certificate renewed')
+  test('is looked at every so often, and said to be renewed once', async () => {
+    await using running = await serving()
+    await mount(second)
+    const before = serialOf(await dial(running.server))
+    await clock.advance(10_000)
+    await running.renewal.check()
+    await clock.advance(10_000)
+    await running.renewal.check()
+    expect(renewed).toHaveLength(1)
+    expect(serialOf(await dial(running.server))).not.toBe(before)
   })
 
-  it('is looked at again every few seconds', async () => {
-    const before = await serialOf()
-    const expiresAt = world.serving.tls?.expiresAt()
-    await mount(authority.issue())
-    await world.clock.advance(10_000)
-    while ((await serialOf()) === before) await new Promise(setImmediate)
-    expect(world.serving.tls?.expiresAt()).toBeGreaterThanOrEqual(expiresAt ?? Number.NaN)
-  })
-
-  it.each([
+  test.each<readonly [what: string, files: Record<string, string>, told: string]>([
     [
-      'a key of another certificate',
-      () => ({ cert: authority.issue().cert, key: authority.issue().key }),
-      'tls.key does not hold',
+      'a pair that does not fit, as half a swap shows',
+      { 'tls.crt': second.cert, 'tls.key': first.key },
+      'tls.key does not hold the private key of tls.crt',
     ],
-    ['no certificate', () => ({ cert: 'nonsense', key: authority.issue().key }), 'tls.crt does not hold'],
-    ['no key', () => ({ cert: authority.issue().cert, key: '' }), 'tls.key does not hold'],
-    ['nothing', () => ({ cert: '', key: '' }), 'tls.crt does not hold'],
-    ['a chain that is cut', () => cut(authority.issue()), 'tls.crt does not hold'],
-  ])('stays what it was when the files hold %s, and the log says so', async (_what, files, problem) => {
-    const before = await serialOf()
-    await mount(files())
-    const lines = world.logLines.length
-    await world.serving.tls?.check()
-    await world.serving.tls?.check()
-    expect(await serialOf()).toBe(before)
-    expect(world.logLines.length).toBe(lines + 1)
-    const { msg, problem: told } = JSON.parse(world.logLines.at(-1) ?? '{}') as { msg: string; problem: string }
-    expect([msg, told]).toEqual(['serving certificate not renewed', expect.stringContaining(problem)])
-    expect(told).not.toContain('PRIVATE')
-    await mount(authority.issue())
-    await world.serving.tls?.check()
+    ['garbage', { 'tls.crt': 'garbage', 'tls.key': 'garbage' }, 'tls.crt does not hold a PEM certificate'],
+    ['nothing', {}, 'cannot read tls.crt: ENOENT'],
+  ])('is left as it was by %s, which is told once and mended later', async (_what, broken, told) => {
+    await using running = await serving()
+    const serial = serialOf(await dial(running.server))
+    await publish(directory, broken)
+    await running.renewal.check()
+    await running.renewal.check()
+    expect(failed).toEqual([told])
+    expect(serialOf(await dial(running.server))).toBe(serial)
+    await mount(second)
+    await running.renewal.check()
+    expect(renewed).toHaveLength(1)
+    await publish(directory, broken)
+    await running.renewal.check()
+    expect(failed).toEqual([told, told])
   })
 
-  it('is shown by its end in the metrics', async () => {
-    const text = await (await fetch(`${world.managementUrl}/metrics`)).text()
-    expect(text).toMatch(/^keyhole_certificate_expiry_seconds [1-9]/m)
-  })
-})
-
-describe('a connection without TLS', () => {
-  it('gets no answer', async () => {
-    const { port } = new URL(world.url)
-    const socket = connectPlainly(Number(port), '127.0.0.1')
-    const chunks: Buffer[] = []
-    socket.on('data', (chunk) => chunks.push(chunk))
-    socket.write(get('/secrets'))
-    await new Promise((resolve) => socket.once('close', resolve))
-    expect(Buffer.concat(chunks).toString('latin1')).not.toContain('HTTP')
+  test('is left as it was by one that has expired', async () => {
+    await using running = await serving()
+    await mount(second)
+    const today = clock.now()
+    clock.set(today + 2 * 86_400_000)
+    await running.renewal.check()
+    clock.set(today)
+    expect(failed).toEqual([expect.stringMatching(/^tls\.crt has expired on /)])
+    expect(renewed).toEqual([])
   })
 
-  it.each([
-    ['nothing', ''],
-    ['half a handshake', '\x16\x03\x01\x02'],
-  ])('that sends %s is closed with the time for headers', async (_what, text) => {
-    const impatient = await face(world, { headersTimeoutMs: 50, tls: { ...authority.issue(), minVersion: 'TLSv1.2' } })
-    const { port } = new URL(impatient.url)
-    const socket = connectPlainly(Number(port), '127.0.0.1')
-    if (text !== '') socket.write(Buffer.from(text, 'latin1'))
-    socket.resume()
-    await new Promise((resolve) => socket.once('close', resolve))
-    expect(await impatient.connections()).toBe(0)
-    await impatient.stop()
-  })
-})
-
-describe('old versions of TLS', () => {
-  it.each([
-    ['TLSv1.1', 'TLSv1.2'],
-    ['TLSv1.2', 'TLSv1.3'],
-  ] as const)('%s is refused where %s is the oldest', async (offered, oldest) => {
-    const strict = await face(world, { tls: { ...authority.issue(), minVersion: oldest } })
-    const port = Number(new URL(strict.url).port)
-    const lax = { minVersion: 'TLSv1' as const, maxVersion: offered, ciphers: 'DEFAULT@SECLEVEL=0' }
-    await expect(dialled({ port, ...lax })).rejects.toThrow(/protocol version|unsupported protocol|alert/i)
-    await strict.stop()
-  })
-})
-
-describe('at the start', () => {
-  it.each([
-    ['a certificate that is not there', 'absent.crt', 'tls.key', 'absent.crt: ENOENT'],
-    ['a key that is not there', 'tls.crt', 'absent.key', 'absent.key: ENOENT'],
-    ['a certificate that is none', 'nonsense', 'tls.key', 'nonsense does not hold a PEM certificate'],
-    ['a key that is none', 'tls.crt', 'nonsense', 'nonsense does not hold the private key of'],
-    ['a pair the wrong way round', 'tls.key', 'tls.crt', 'tls.key does not hold a PEM certificate'],
-  ])('%s is named', async (_what, cert, key, message) => {
-    await writeFile(join(directory, 'nonsense'), 'PRIVATE nonsense')
-    const files = { certFile: join(directory, cert), keyFile: join(directory, key) }
-    const thrown: unknown = await readTlsPair(files, nowMs).catch((error: unknown) => error)
-    expect(String(thrown)).toContain(message)
-    expect(String(thrown)).not.toContain('PRIVATE')
+  test('is left as it was by one that OpenSSL will not serve, and says no more of it', async () => {
+    await using running = await serving()
+    const stubborn = {
+      setSecureContext() {
+        throw new Error('canary')
+      },
+    }
+    const renewal = renewTls({
+      files,
+      initial: await readTlsPair(files, clock.now()),
+      server: stubborn,
+      minVersion: 'TLSv1.2',
+      clock,
+      everyMs: 10_000,
+      renewed: ({ expiresAt }) => renewed.push(expiresAt),
+      failed: (told) => failed.push(told),
+    })
+    await mount(second)
+    await renewal.check()
+    renewal.stop()
+    expect([failed, renewed]).toEqual([['OpenSSL does not accept the pair'], []])
+    running.renewal.stop()
   })
 
-  it.each([
-    ['has expired', 2 * 86_400_000, 'has expired on'],
-    ['is not valid yet', -2 * 86_400_000, 'is not valid before'],
-  ])('a certificate that %s is named', async (_what, laterMs, message) => {
-    await mount(authority.issue())
-    const files = { certFile: join(directory, 'tls.crt'), keyFile: join(directory, 'tls.key') }
-    await expect(readTlsPair(files, nowMs + laterMs)).rejects.toThrow(message)
+  test('leaves no timer once it is stopped', async () => {
+    {
+      await using _running = await serving()
+      expect(clock.timers()).toBe(1)
+    }
+    expect(clock.timers()).toBe(0)
   })
 })
