@@ -35,22 +35,25 @@ export interface LastOutcome {
   component(): Component
 }
 
-export function lastOutcome(name: string): LastOutcome {
+/** @param changed told when it begins to answer, or stops. */
+export function lastOutcome(name: string, changed: (component: Component) => void = () => {}): LastOutcome {
   let last: string | undefined
+
+  function component(): Component {
+    // 4xx are answers: the upstream is there. What they say about one Secret is nobody's business here. But 401 is
+    // about keyhole's own token, and stands for every request.
+    const ok = last === undefined || /^(?!401)[1-4]\d\d$/.test(last)
+    const state = last === undefined ? 'not asked yet' : ok ? 'answers' : `last call: ${last}`
+    return { name, ok, state, required: false }
+  }
+
   return {
     told(outcome) {
+      const before = component()
       last = outcome
+      const after = component()
+      if (before.ok !== after.ok || before.state === 'not asked yet') changed(after)
     },
-    component() {
-      // 4xx are answers: the upstream is there. What they say about one Secret is nobody's business here. But 401 is
-      // about keyhole's own token, and stands for every request.
-      const ok = last === undefined || /^(?!401)[1-4]\d\d$/.test(last)
-      return {
-        name,
-        ok,
-        state: last === undefined ? 'not asked yet' : ok ? 'answers' : `last call: ${last}`,
-        required: false,
-      }
-    },
+    component,
   }
 }

@@ -259,12 +259,15 @@ async function ownFiles(config: Config, clock: Clock): Promise<OwnFiles> {
 function upstreams(
   config: Config,
   { kubernetesToken, kubernetesCa, vaultJwt, vaultCa }: OwnFiles,
-  { clock, decorate = (send) => send }: Surroundings,
+  { clock, log, decorate = (send) => send }: Surroundings,
   metrics: Metrics,
   health: Health,
 ) {
   function sender(upstream: 'kubernetes' | 'vault', origin: string, ca: Renewed<string> | undefined): Sender {
-    const last = lastOutcome(upstream)
+    const last = lastOutcome(upstream, ({ ok, state }) => {
+      if (ok) log.info('upstream answers', { upstream })
+      else log.warn('upstream fails', { upstream, state })
+    })
     health.watch(last.component)
     const { send, close } = openSend({
       origin,

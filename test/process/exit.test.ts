@@ -1,0 +1,159 @@
+/** How the process ends: exit codes, signals, and what it says last. */
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { verify } from '../../src/audit-log/verify.ts'
+import type { KeyholeProcess } from '../../src/testing/keyhole-process.ts'
+import { environmentFor, startKeyholeProcess } from '../../src/testing/keyhole-process.ts'
+import { publish } from '../../src/testing/mounted-volume.ts'
+import { SAMPLE_POLICY } from '../../src/testing/sample.ts'
+import type { Standins } from '../../src/testing/start-keyhole.ts'
+import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { createAuthority } from '../certificates.ts'
+import { hold } from '../routes/world.ts'
+import { get, parsed, until } from './world.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const CANARY = 'canary-of-a-defect'
+/** Longer than a test may take: nothing here waits for a bound. */
+const UNBOUNDED = {
+  KEYHOLE_DEADLINE_MS: '60000',
+  KEYHOLE_UPSTREAM_TIMEOUT_MS: '30000',
+  KEYHOLE_REPLY_TIMEOUT_MS: '120000',
+  KEYHOLE_DRAIN_MS: '300000',
+}
+
+let standins: Standins
+beforeAll(async () => {
+  standins = await startStandins()
+})
+afterAll(() => standins[Symbol.asyncDispose]())
+
+/** Runs to its end. */
+async function run(environment: Readonly<Record<string, string>>) {
+  const child = spawn(process.execPath, [MAIN], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  const exited = new Promise((resolve) => child.once('exit', resolve))
+  const [code, stdout, stderr] = await Promise.all([exited, text(child.stdout), text(child.stderr)])
+  return { code, stdout, stderr }
+}
+
+const messages = ({ logLines }: KeyholeProcess) => parsed(logLines).map(({ msg }) => msg)
+
+describe('a start that cannot succeed exits with 1', () => {
+  test('and every complaint about the environment at once', async () => {
+    expect(await run({ KEYHOLE_LISTEN: '127.0.0.1:0', KEYHOLE_REALMS: 'x' })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: [
+        'keyhole cannot start with this environment:',
+        '  KEYHOLE_KUBERNETES_URL is required outside a pod, where no KUBERNETES_SERVICE_HOST is set',
+        '  KEYHOLE_REALM is required: the name of this cluster, part of every Transit context',
+        '  KEYHOLE_REALMS is not a setting. Did you mean "KEYHOLE_REALM"?',
+        '  VAULT_ADDR is required: the origin of Vault, e.g. https://vault.vault:8200',
+        '',
+      ].join('\n'),
+    })
+  })
+
+  test('and one line about anything else', async () => {
+    const environment = environmentFor(standins.upstreams, '/nowhere')
+    const { code, stdout, stderr } = await run(environment)
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(/^keyhole cannot start: KEYHOLE_POLICY_DIR: [^\n]+ does not exist\.[^\n]*\n$/)
+  })
+})
+
+describe('a signal', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s lets what is in flight end, then exits with 0', async (signal) => {
+    await using keyhole = await startKeyholeProcess(standins.upstreams, { settings: UNBOUNDED })
+    await until(() => messages(keyhole).includes('transit key'))
+    const held = hold(standins.vault, /decrypt\/payments/)
+    const inFlight = get(`${keyhole.url}/secrets/db`, { token: standins.tokenOf('api') })
+    await held.arrived
+    keyhole.process.kill(signal)
+    await until(() => messages(keyhole).includes('draining'))
+    expect((await get(`${keyhole.managementUrl}/readyz`)).status).toBe(503)
+    await expect(get(`${keyhole.url}/secrets`)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    held.release()
+    expect((await inFlight).status).toBe(200)
+    expect(await keyhole.exited).toEqual({ code: 0, signal: null })
+    expect(messages(keyhole).at(-1)).toBe('stopped')
+    const audit = (await readFile(join(keyhole.directory, 'audit.log'), 'utf8')).trimEnd().split('\n')
+    expect(parsed(audit).map(({ kind, outcome }) => outcome ?? kind)).toEqual(['start', 'disclosed', 'stop'])
+    expect(verify(audit)).toMatchObject({ broken: undefined, chains: [{ stopped: true }] })
+  })
+
+  test('that comes twice ends it at once, with 1', async () => {
+    await using keyhole = await startKeyholeProcess(standins.upstreams, { settings: UNBOUNDED })
+    await until(() => messages(keyhole).includes('transit key'))
+    const held = hold(standins.vault, /decrypt\/payments/)
+    const inFlight = get(`${keyhole.url}/secrets/db`, { token: standins.tokenOf('api') })
+    const cut = expect(inFlight).rejects.toMatchObject({ code: 'ECONNRESET' })
+    await held.arrived
+    keyhole.process.kill('SIGTERM')
+    await until(() => messages(keyhole).includes('draining'))
+    keyhole.process.kill('SIGINT')
+    expect(await keyhole.exited).toEqual({ code: 1, signal: null })
+    await cut
+    held.release()
+  })
+
+  test('that comes during the start is obeyed once it has started, in order', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keyhole-exit-'))
+    await publish(join(directory, 'policy'), SAMPLE_POLICY)
+    const { cert, key } = createAuthority().issue()
+    // A start that waits for its certificate until this test gives it one.
+    const [certFile, keyFile] = [join(directory, 'tls.crt'), join(directory, 'tls.key')]
+    execFileSync('mkfifo', [certFile])
+    writeFileSync(keyFile, key)
+    const tls = { KEYHOLE_TLS_CERT_FILE: certFile, KEYHOLE_TLS_KEY_FILE: keyFile }
+    const child = spawn(process.execPath, [MAIN], {
+      env: { ...environmentFor(standins.upstreams, directory), ...tls },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
+    const said = text(child.stderr)
+    // Open once the other end is: the start has come so far.
+    const reader = await open(certFile, 'w')
+    child.kill('SIGTERM')
+    await reader.writeFile(cert)
+    await reader.close()
+    expect(await exited).toEqual({ code: 0, signal: null })
+    expect(parsed((await said).split('\n')).map(({ msg }) => msg)).toEqual(
+      expect.arrayContaining(['serving', 'draining', 'stopped']),
+    )
+    rmSync(directory, { recursive: true })
+  })
+})
+
+describe('a defect ends the process with 1 and prints nothing of it but where it was', () => {
+  const throwing = (what: string) => {
+    // In pieces, since a frame names this source.
+    const source = `process.on("SIGUSR2", () => {
+      const canary = ["canary", "defect"].join("-of-a-")
+      const error = Object.assign(new TypeError(canary + "\\n    at " + canary), { body: canary })
+      ${what}
+    })`
+    return ['--import', `data:text/javascript,${encodeURIComponent(source)}`]
+  }
+
+  test.each<readonly [what: string, code: string, origin: string, cause: string]>([
+    ['an error that nobody catches', 'throw error', 'uncaughtException', 'TypeError'],
+    ['a rejection that nobody handles', 'Promise.reject(error)', 'unhandledRejection', 'TypeError'],
+    ['a rejection with a string', 'Promise.reject(canary)', 'unhandledRejection', 'UnhandledPromiseRejection'],
+    ['a thrown string', 'throw canary', 'uncaughtException', 'string'],
+  ])('by %s', async (_what, code, origin, cause) => {
+    await using keyhole = await startKeyholeProcess(standins.upstreams, { nodeFlags: throwing(code) })
+    keyhole.process.kill('SIGUSR2')
+    expect(await keyhole.exited).toEqual({ code: 1, signal: null })
+    const last = { level: 'error', msg: 'a defect ends the process', origin, cause }
+    expect(parsed(keyhole.logLines).at(-1)).toMatchObject(last)
+    expect([...keyhole.logLines, ...keyhole.outputLines].join('\n')).not.toContain(CANARY)
+  })
+})
