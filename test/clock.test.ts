@@ -1,0 +1,87 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { every, systemClock } from '../src/clock.ts'
+import { virtualClock } from './virtual-clock.ts'
+
+describe('what is done every so often', () => {
+  test('is not done before its time, then at each turn', async () => {
+    const clock = virtualClock()
+    const at: number[] = []
+    const startMs = clock.now()
+    every(clock, 100, () => at.push(clock.now() - startMs))
+    await clock.advance(99)
+    expect(at).toEqual([])
+    await clock.advance(251)
+    expect(at).toEqual([100, 200, 300])
+  })
+
+  test('is done no more once it is cancelled, and leaves no timer', async () => {
+    const clock = virtualClock()
+    let turns = 0
+    const cancel = every(clock, 100, () => {
+      turns += 1
+    })
+    await clock.advance(100)
+    cancel()
+    await clock.advance(1_000)
+    expect([turns, clock.timers()]).toEqual([1, 0])
+  })
+
+  test('may cancel itself', async () => {
+    const clock = virtualClock()
+    let turns = 0
+    const cancel = every(clock, 100, () => {
+      turns += 1
+      cancel()
+    })
+    await clock.advance(1_000)
+    expect([turns, clock.timers()]).toEqual([1, 0])
+  })
+
+  test('goes on after a turn that throws', () => {
+    const acts: (() => void)[] = []
+    const clock = {
+      now: () => 0,
+      after(_ms: number, act: () => void) {
+        acts.push(act)
+        return () => {}
+      },
+    }
+    every(clock, 100, () => {
+      throw new Error('this turn')
+    })
+    expect(() => acts[0]?.()).toThrow('this turn')
+    expect(acts).toHaveLength(2)
+  })
+})
+
+describe('the clock of the system', () => {
+  test('tells the time of day', () => {
+    const before = Date.now()
+    expect(systemClock.now()).toBeGreaterThanOrEqual(before)
+    expect(systemClock.now()).toBeLessThanOrEqual(Date.now())
+  })
+
+  test('runs what is due once, unless it was cancelled', async () => {
+    const ran: string[] = []
+    const cancel = systemClock.after(0, () => ran.push('cancelled'))
+    cancel()
+    await new Promise<void>((resolve) =>
+      systemClock.after(1, () => {
+        ran.push('due')
+        resolve()
+      }),
+    )
+    expect(ran).toEqual(['due'])
+  })
+
+  test('keeps no process alive', () => {
+    const clock = join(import.meta.dirname, '../src/clock.ts')
+    const source = `import { systemClock } from ${JSON.stringify(clock)}; systemClock.after(3_600_000, () => {})`
+    const { status, signal } = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', source], {
+      timeout: 60_000,
+    })
+    expect({ status, signal }).toEqual({ status: 0, signal: null })
+  }, 60_000)
+})
