@@ -41,8 +41,9 @@ const ROUNDS = options.quick ? 60 : 600
 const WARM_UP = options.quick ? 30 : 300
 const LOAD_MS = options.quick ? 1_500 : 4_000
 const LOAD_TURNS = options.quick ? 2 : 5
-const PYTHON_ROUNDS = options.quick ? 5 : 40
-const PYTHON_PROCESSES = options.quick ? 2 : 10
+/** Rounds between two turns of the Python library, and its reads in each turn. */
+const BLOCK = options.quick ? 30 : 100
+const PYTHON_ROUNDS = options.quick ? 3 : 8
 const SOCKET_GETS = options.quick ? 1_000 : 10_000
 const MEMORY_GETS = options.quick ? 5_000 : 50_000
 const CANARIES = 300
@@ -66,65 +67,68 @@ async function bench(): Promise<void> {
 }
 
 async function latencies(world: BenchWorld, service: Service): Promise<Row[]> {
-  say(`one client: ${ROUNDS} rounds of each contender in turn, after ${WARM_UP}`)
+  say(`one client: ${ROUNDS} rounds of each contender in turn, after ${WARM_UP}; the Python library between them`)
   await using bare = floor(world)
   const tokens = await world.freshTokens((ROUNDS + WARM_UP) * 2 + 1)
   const [seenToken = '', ...fresh] = tokens
-  const samples = { floorUnseen: [], keyholeUnseen: [], floorSeen: [], keyholeSeen: [] } as Record<string, number[]>
-  const contenders: Record<string, () => Promise<void>> = {
-    floorUnseen: () => bare.unseen(fresh.pop() ?? ''),
-    keyholeUnseen: () => service.get(fresh.pop() ?? ''),
-    floorSeen: bare.seen,
-    keyholeSeen: () => service.get(seenToken),
-  }
-  const names = Object.keys(contenders)
+  const samples = new Map<string, number[]>()
+  const note = (name: string, times: readonly number[]) => samples.set(name, [...(samples.get(name) ?? []), ...times])
+  const contenders = [
+    ['floor unseen', () => bare.unseen(fresh.pop() ?? '')],
+    ['keyhole unseen', () => service.get(fresh.pop() ?? '')],
+    ['floor seen', bare.seen],
+    ['keyhole seen', () => service.get(seenToken)],
+  ] as const
   for (let round = 0; round < ROUNDS + WARM_UP; round += 1) {
     // Another one begins each time, so that none always follows the same neighbour.
-    for (let turn = 0; turn < names.length; turn += 1) {
-      const name = names[(round + turn) % names.length] ?? ''
-      const ms = await timed(contenders[name] ?? bare.seen)
-      if (round >= WARM_UP) samples[name]?.push(ms)
+    for (let turn = 0; turn < contenders.length; turn += 1) {
+      const [name, act] = contenders[(round + turn) % contenders.length] ?? contenders[0]
+      const took = await timed(act)
+      if (round >= WARM_UP) note(name, [took])
     }
-    if (round % 100 === 99) say(`  ${round + 1} of ${ROUNDS + WARM_UP}`)
+    if (round % BLOCK !== BLOCK - 1) continue
+    if (round >= WARM_UP && world.python !== undefined) {
+      note('library', await world.python.timeInOneProcess(PYTHON_ROUNDS))
+      note('library as a process', [await world.python.timeAsProcess()])
+    }
+    say(`  ${round + 1} of ${ROUNDS + WARM_UP}`)
   }
-  const p50 = (name: string) => median(samples[name] ?? [])
-  const unseen = p50('keyholeUnseen') / p50('floorUnseen')
-  const seen = p50('keyholeSeen') / p50('floorSeen')
-  const shown = (name: string) => `${ms(p50(name))} (p99 ${ms(quantile(samples[name] ?? [], 0.99))})`
-  return [
+  return latencyRows((name) => samples.get(name) ?? [])
+}
+
+function latencyRows(samples: (name: string) => readonly number[]): Row[] {
+  const p50 = (name: string) => median(samples(name))
+  const shown = (name: string) => `${ms(p50(name))} (p99 ${ms(quantile(samples(name), 0.99))})`
+  const unseen = p50('keyhole unseen') / p50('floor unseen')
+  const seen = p50('keyhole seen') / p50('floor seen')
+  const rows = [
     row(
       'p50 of a GET, token never seen, against TokenReview + GET Secret + decrypt',
-      `${ratio(unseen)}: ${shown('keyholeUnseen')} against ${shown('floorUnseen')}`,
+      `${ratio(unseen)}: ${shown('keyhole unseen')} against ${shown('floor unseen')}`,
       '<= 1.4x',
       unseen <= 1.4,
     ),
     row(
       'p50 of a GET, token seen, against GET Secret + decrypt',
-      `${ratio(seen)}: ${shown('keyholeSeen')} against ${shown('floorSeen')}`,
+      `${ratio(seen)}: ${shown('keyhole seen')} against ${shown('floor seen')}`,
       '<= 1.6x',
       seen <= 1.6,
     ),
-    ...(await againstPython(world, p50('keyholeUnseen'))),
   ]
-}
-
-async function againstPython({ python }: BenchWorld, keyholeMs: number): Promise<Row[]> {
-  if (python === undefined) return []
-  say(`the Python library: ${PYTHON_ROUNDS} rounds in one process, ${PYTHON_PROCESSES} processes`)
-  const inProcess = median(await python.timeInOneProcess(PYTHON_ROUNDS))
-  const processes: number[] = []
-  for (let run = 0; run < PYTHON_PROCESSES; run += 1) processes.push(await python.timeAsProcess())
-  const faster = inProcess / keyholeMs
+  if (samples('library').length === 0) return rows
+  const faster = (what: string, than: string) => p50(what) / p50(than)
   return [
+    ...rows,
     row(
-      "against the Python library's init + read + logout in one process, p50",
-      `${ratio(faster)} faster: ${ms(inProcess)}`,
+      "against the Python library's init + read + logout in one process, p50; token seen, as in its later rounds",
+      `${ratio(faster('library', 'keyhole seen'))} faster: ${shown('library')}`,
       '>= 25x faster',
-      faster >= 25,
+      faster('library', 'keyhole seen') >= 25,
     ),
+    row('the same, token never seen', `${ratio(faster('library', 'keyhole unseen'))} faster`, ''),
     row(
-      'against the Python library as a process, p50',
-      `${ratio(median(processes) / keyholeMs)} faster: ${ms(median(processes))}`,
+      'against the Python library as a process, p50; token never seen',
+      `${ratio(faster('library as a process', 'keyhole unseen'))} faster: ${shown('library as a process')}`,
       '',
     ),
   ]
