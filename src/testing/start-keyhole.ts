@@ -63,8 +63,10 @@ export interface Keyhole extends AsyncDisposable {
 export interface KeyholeOnStandins extends Keyhole {
   readonly kubernetes: KubernetesStandin
   readonly vault: VaultStandin
-  /** A token as the kubelet would mount it for one of the sample's workloads. */
+  /** A token as the kubelet would mount it for one of the sample's workloads: good for an hour. */
   tokenOf(workload: Workload): string
+  /** Gives keyhole fresh tokens of its own, as the kubelet would before an hour is over. */
+  renewCredentials(): Promise<void>
 }
 
 /** Kubernetes and Vault with the sample in them, and keyhole's own credentials there. */
@@ -132,8 +134,8 @@ export async function startKeyhole(options: StartOptions = {}): Promise<KeyholeO
     await keyhole.stop()
     await standins[Symbol.asyncDispose]()
   }
-  const { kubernetes, vault, tokenOf } = standins
-  return { ...keyhole, kubernetes, vault, tokenOf, stop, [Symbol.asyncDispose]: stop }
+  const { kubernetes, vault, tokenOf, renewCredentials } = standins
+  return { ...keyhole, kubernetes, vault, tokenOf, renewCredentials, stop, [Symbol.asyncDispose]: stop }
 }
 
 /** Boots keyhole on servers that run already. */

@@ -1,0 +1,161 @@
+/** What a stranger sees first: `npm run demo` and `npm run dev`, as they are run. */
+import type { ChildProcess } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { utimesSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { get, until } from './process/world.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+const ROOT = join(import.meta.dirname, '..')
+const run = promisify(execFile)
+/** Three parts of base64url, as every token that is handed out here. */
+const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]+/
+
+describe('npm run demo', () => {
+  let output = ''
+
+  beforeAll(async () => {
+    // Rejects for any exit code but 0.
+    const { stdout, stderr } = await run('npm', ['run', '--silent', 'demo'], { cwd: ROOT })
+    output = stdout + stderr.replace(/^npm warn .*\n/gm, '')
+  })
+
+  test('shows three workloads getting what they may, each with its request, its answer and its audit record', () => {
+    const scenes = output.split(/\n(?=\w+\/\w+ (?:gets|is))/).slice(1)
+    const seen = scenes.map((scene) => [/^\S+/.exec(scene)?.[0], /^ {2}(\d{3}) /m.exec(scene)?.[1]])
+    expect(seen).toEqual([
+      ['payments/api', '200'],
+      ['bi/reports', '200'],
+      ['lab/notebook', '403'],
+      ['lab/notebook', '403'],
+    ])
+    for (const scene of scenes)
+      expect(scene).toMatch(/^ {2}GET \S+ .*\n {2}\d{3} \{.*\}\n {2}audit \{.*"kind":"decision".*\}$/m)
+    const [api = '', reports = '', stranger = '', nothing = ''] = scenes
+    expect(api).toContain('"PGPASSWORD":"correct horse battery staple","LEDGER_ID":12345678901234567890')
+    expect(reports).toContain('"data":{"PGHOST":"db.payments.svc","PGPORT":5432},"missing":[]')
+    const refusal = (scene: string) => /^ {2}(403 .*)$/m.exec(scene)?.[1]
+    expect(refusal(stranger)).toBe(refusal(nothing))
+  })
+
+  test('shows ciphertext at rest, no token, and nothing that nobody was granted', () => {
+    expect(output).toMatch(/secrets\.json: vault:v1:/)
+    expect(output).not.toMatch(JWT)
+    expect(output).not.toContain('only for the migrator')
+    expect(output).not.toContain('undefined')
+  })
+
+  test('ends with what to do next', () => {
+    expect(output.trimEnd().split('\n').at(-1)).toMatch(/^Next: npm run dev /)
+  })
+})
+
+describe('npm run dev', () => {
+  let child: ChildProcess
+  let exited: Promise<unknown>
+  let lines: string[] = []
+  let errors: string[] = []
+
+  beforeAll(async () => {
+    // Its own process group, as a shell gives it: Ctrl-C reaches all of them.
+    child = spawn('npm', ['run', '--silent', 'dev', '--', '--port', '0'], {
+      cwd: ROOT,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    exited = new Promise((resolve) => child.once('close', resolve))
+    if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
+    if (child.stderr) createInterface({ input: child.stderr }).on('line', (line) => errors.push(line))
+    await until(() => lines.some((line) => line.startsWith('Ctrl-C')))
+  })
+
+  afterAll(() => {
+    if (isRunning()) process.kill(-(child.pid ?? 0), 'SIGKILL')
+  })
+
+  function isRunning(): boolean {
+    try {
+      return process.kill(-(child.pid ?? 0), 0)
+    } catch {
+      return false
+    }
+  }
+
+  const curls = () => lines.filter((line) => line.startsWith('  curl '))
+  const sh = async (line: string) => (await run('sh', ['-c', line])).stdout
+
+  test('says first, and last, that it is not for production, and prints no token', () => {
+    expect(lines[0]).toMatch(/^NOT FOR PRODUCTION: /)
+    expect(lines.findLast((line) => line.startsWith('Ctrl-C'))).toMatch(/NOT FOR PRODUCTION\.$/)
+    expect(lines.join('\n')).not.toMatch(JWT)
+  })
+
+  test('prints curl lines that work as they are', async () => {
+    const answers: string[] = []
+    for (const line of curls()) answers.push(await sh(line))
+    expect(answers).toEqual([
+      expect.stringContaining('"secrets":[{"name":"db"'),
+      expect.stringContaining('"PGUSER":"api"'),
+      '{"name":"db","data":{"PGHOST":"db.payments.svc"},"missing":[]}',
+      'certificate of payments\n',
+      expect.stringContaining('"data":{"PGHOST":"db.payments.svc","PGPORT":5432}'),
+      expect.stringMatching(/^HTTP\/1\.1 403 Forbidden\r\n[\s\S]*"code":"NOT_GRANTED"/),
+      expect.stringMatching(/\[\+\] serving: ok\nready\n$/),
+    ])
+    await until(() => lines.some((line) => line.startsWith('audit ') && line.includes('"code":"NOT_GRANTED"')))
+  })
+
+  test('puts an edited policy in force', async () => {
+    const directory =
+      /The policy is in (\S+):/.exec(lines.find((line) => line.startsWith('The policy')) ?? '')?.[1] ?? ''
+    const file = join(directory, 'payments.yaml')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('keys: [PGHOST, PGPORT]', 'keys: [PGHOST]'))
+    const asReports = curls().find((line) => line.includes('/reports)')) ?? ''
+    await until(async () => (await sh(asReports)).includes('"data":{"PGHOST":"db.payments.svc"}'))
+  })
+
+  test('starts again when a source changes', async () => {
+    const before = lines.length
+    utimesSync(join(ROOT, 'src/dev.ts'), new Date(), new Date())
+    await until(() => lines.slice(before).some((line) => line.startsWith('Ctrl-C')))
+    lines = lines.slice(before)
+    expect(await sh(curls()[1] ?? '')).toContain('"PGUSER":"api"')
+  })
+
+  test('is stopped by Ctrl-C, with nothing left behind', async () => {
+    const url = /(http:\/\/[\d.:]+)\/secrets$/.exec(curls()[0] ?? '')?.[1] ?? ''
+    expect((await get(`${url}/secrets`)).status).toBe(401)
+    process.kill(-(child.pid ?? 0), 'SIGINT')
+    await exited
+    await until(() => !isRunning())
+    await expect(get(`${url}/secrets`)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    expect(errors.filter((line) => !/^npm (?:warn|error)/.test(line))).toEqual([])
+  })
+
+  test('says what to do when its port is taken', async () => {
+    errors = []
+    const first = spawn(process.execPath, ['src/dev.ts', '--port', '0'], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const said: string[] = []
+    createInterface({ input: first.stdout }).on('line', (line) => said.push(line))
+    const url = await until(
+      () => /curl .* (http:\/\/[\d.:]+)\/secrets$/.exec(said.find((line) => line.endsWith('/secrets')) ?? '')?.[1],
+    )
+    const second = run(process.execPath, ['src/dev.ts', '--port', new URL(url).port], { cwd: ROOT })
+    await expect(second).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^KEYHOLE_LISTEN: .*\nStop what is there, or choose another: npm run dev -- --port 7080\n$/,
+      ),
+    })
+    first.kill('SIGINT')
+    await new Promise((resolve) => first.once('exit', resolve))
+  })
+})
