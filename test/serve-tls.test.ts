@@ -114,8 +114,7 @@ describe('a keyhole that serves TLS', () => {
     const token = running.tokenOf('api')
     const ask = (agent: Agent) => get(`${running.url}/secrets/db`, { token, agent })
     expect((await ask(old)).status).toBe(200)
-    const [before] = serials(old)
-    console.log(ports(old))
+    const [serial, connection] = [serialOf(old), socketsOf(old)[0]?.localPort]
     await mount(second)
     await running.clock.advance(LOOK_MS)
     await until(() => messages(running).includes('serving certificate renewed'))
