@@ -68,9 +68,13 @@ export interface Service extends AsyncDisposable {
 }
 
 /** keyhole as a process, over TLS, with its audit records on stdout as in its default deployment. */
-export async function keyhole(world: BenchWorld): Promise<Service & { readonly process: KeyholeProcess }> {
+export async function keyhole(
+  world: BenchWorld,
+  nodeFlags: readonly string[] = [],
+): Promise<Service & { readonly process: KeyholeProcess }> {
   const process = await startKeyholeProcess(world.upstreams, {
     policy: BENCH_POLICY,
+    nodeFlags,
     settings: {
       KEYHOLE_TLS_CERT_FILE: world.serving.certFile,
       KEYHOLE_TLS_KEY_FILE: world.serving.keyFile,
