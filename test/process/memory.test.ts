@@ -45,12 +45,25 @@ spec:
 
 const policy = {
   ...SAMPLE_POLICY,
-  'json.yaml': json
-    .map(({ name }) => `${grant(name, ', key: secrets.json }')}  readers: [{ serviceAccount: api, keys: [A] }]\n`)
-    .join('---\n'),
-  'files.yaml': files
-    .map(({ name }) => `${grant(name, ' }')}  format: files\n  readers: [{ serviceAccount: api, keys: [value] }]\n`)
-    .join('---\n'),
+  ...inFiles(
+    'json',
+    json.map(({ name }) => `${grant(name, ', key: secrets.json }')}  readers: [{ serviceAccount: api, keys: [A] }]\n`),
+  ),
+  ...inFiles(
+    'files',
+    files.map(
+      ({ name }) => `${grant(name, ' }')}  format: files\n  readers: [{ serviceAccount: api, keys: [value] }]\n`,
+    ),
+  ),
+}
+
+/** A file of a policy holds so many tokens and no more. */
+function inFiles(prefix: string, documents: readonly string[]): Record<string, string> {
+  const files: Record<string, string> = {}
+  for (let at = 0; at < documents.length; at += 50) {
+    files[`${prefix}-${at}.yaml`] = documents.slice(at, at + 50).join('---\n')
+  }
+  return files
 }
 
 /** How many different canaries with this marker there are, in every spelling that a process could give them. */
