@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { open, readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parserMemory } from '../../src/external/parser-memory.ts'
+import { openSend } from '../../src/external/send.ts'
 import { virtualClock } from '../virtual-clock.ts'
+import { startPeer } from './peer.ts'
 
-// What it is for shows only from outside the process: test/process/memory.test.ts.
 describe('the memory of the parser', () => {
   const DONE = 'undici:request:trailers'
   let wiped = 0
@@ -45,6 +48,28 @@ describe('the memory of the parser', () => {
     await memory.close()
   })
 
+  it('holds the last answer, and soon after does not', async () => {
+    const clock = virtualClock()
+    const marker = randomBytes(16).toString('hex')
+    // The end of a long answer, which the beginnings of short ones would leave as it is.
+    await using peer = await startPeer((reply) => reply.end(`${'x'.repeat(10_000)}${marker}`))
+    const { send, close } = openSend({
+      origin: peer.url,
+      connections: 1,
+      maxBodyBytes: 65_536,
+      callTimeoutMs: 5_000,
+      clock,
+    })
+    expect(await times(1)).toBe(1)
+    const { body } = await send({ method: 'GET', path: '/a', headers: {} }, new AbortController().signal)
+    expect(body.toString()).toContain(marker)
+    expect(await wasmHolds(marker)).toBe(true)
+    await clock.advance(10)
+    expect(await times(2)).toBe(2)
+    expect(await wasmHolds(marker)).toBe(false)
+    await close()
+  })
+
   it('is left alone once it is closed', async () => {
     const clock = virtualClock()
     const memory = parserMemory(clock)
@@ -53,3 +78,21 @@ describe('the memory of the parser', () => {
     expect(clock.timers()).toBe(0)
   })
 })
+
+/** Whether a WebAssembly memory of this process holds it. V8 lays gigabytes behind each where nothing may be read. */
+async function wasmHolds(marker: string): Promise<boolean> {
+  const regions = (await readFile('/proc/self/maps', 'utf8')).split('\n').map((line) => {
+    const [, start = '0', end = '0', rights] = /^([0-9a-f]+)-([0-9a-f]+) (....)/.exec(line) ?? []
+    return { start: Number.parseInt(start, 16), end: Number.parseInt(end, 16), rights }
+  })
+  await using memory = await open('/proc/self/mem', 'r')
+  for (const [index, { start, end, rights }] of regions.entries()) {
+    const behind = regions[index + 1]
+    if (rights !== 'rw-p' || behind?.rights !== '---p' || behind.start !== end || behind.end - end < 2 ** 30) continue
+    const { buffer } = await memory.read(Buffer.alloc(end - start), 0, end - start, start)
+    const found = buffer.includes(marker)
+    buffer.fill(0)
+    if (found) return true
+  }
+  return false
+}

@@ -142,7 +142,7 @@ describe('after hundreds of replies over TLS, in the memory of the process', () 
     const [granted, withheld] = [await spellings(keyhole.pid, GRANTED), await spellings(keyhole.pid, WITHHELD)]
     expect(granted.plain).toBeLessThanOrEqual(2)
     expect(withheld.plain).toBe(0)
-    // In base64, as Vault sent it: what OpenSSL still has of its last record.
+    // In base64, as Vault sent it: the last answer, in a buffer of Node's or OpenSSL's that the next one will overwrite.
     expect(granted.encoded).toBeLessThanOrEqual(2)
     expect(withheld.encoded).toBeLessThanOrEqual(2)
   })
