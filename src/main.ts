@@ -15,14 +15,7 @@ async function main(): Promise<void> {
     log.error('a defect ends the process', { origin, ...describeCause(error) })
     process.exit(1)
   })
-  const serving = serve(config, {
-    ...realRandomness,
-    clock: systemClock,
-    log,
-    stdout: process.stdout,
-    versions: { keyhole: VERSION, node: process.version },
-  })
-  // From now on, since the first process of a container dies of no signal that it does not handle.
+  // Before anything else, since the first process of a container dies of no signal that it does not handle.
   let stopping = false
   function stop(): void {
     // Asked twice: somebody does not want to wait for the drain.
@@ -37,6 +30,13 @@ async function main(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  const serving = serve(config, {
+    ...realRandomness,
+    clock: systemClock,
+    log,
+    stdout: process.stdout,
+    versions: { keyhole: VERSION, node: process.version },
+  })
   await serving
 }
 

@@ -94,13 +94,13 @@ describe('a signal', () => {
     await until(() => messages(keyhole).includes('transit key'))
     const held = hold(standins.vault, /decrypt\/payments/)
     const inFlight = get(`${keyhole.url}/secrets/db`, { token: standins.tokenOf('api') })
-    const cut = expect(inFlight).rejects.toMatchObject({ code: 'ECONNRESET' })
+    const cut = inFlight.catch((error: unknown) => error)
     await held.arrived
     keyhole.process.kill('SIGTERM')
     await until(() => messages(keyhole).includes('draining'))
     keyhole.process.kill('SIGINT')
     expect(await keyhole.exited).toEqual({ code: 1, signal: null })
-    await cut
+    expect(await cut).toMatchObject({ code: 'ECONNRESET' })
     held.release()
   })
 
