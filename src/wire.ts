@@ -109,7 +109,7 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
   }
   const policy = await starting('KEYHOLE_POLICY_DIR', () => openPolicy(policyOptions), PolicyDirectoryError)
   const auditOptions = {
-    sink: sinkOf(config, surroundings.stdout),
+    sink: told(sinkOf(config, surroundings.stdout), log, () => audit !== undefined),
     clock,
     random: surroundings.random,
     versions: surroundings.versions,
@@ -318,6 +318,25 @@ function isForbidden(error: unknown): boolean {
 
 function sinkOf({ KEYHOLE_AUDIT: audit }: Config, stdout: Writable): Sink {
   return audit === 'stdout' ? stdoutSink(stdout) : fileSink(audit.slice('file:'.length))
+}
+
+/** Tells when the sink begins to fail, with the errno that no refusal has, and when it is mended. Not of a start: that fails with it. */
+function told(sink: Sink, log: Log, isStarted: () => boolean): Sink {
+  let failing = false
+  async function tell<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      const result = await act()
+      if (failing) log.info('audit sink works again')
+      failing = false
+      return result
+    } catch (error) {
+      const code = error instanceof SinkError ? error.code : 'unknown'
+      if (!failing && isStarted()) log.error('audit sink fails: nothing is disclosed until it works', { code })
+      failing = isStarted()
+      throw error
+    }
+  }
+  return { ...sink, begin: () => tell(sink.begin), write: (bytes) => tell(() => sink.write(bytes)) }
 }
 
 /** A reply in base64 is a third longer than what it holds. */

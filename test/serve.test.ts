@@ -1,5 +1,8 @@
 /** A keyhole that serves, from its first line to its last. Exit codes and signals are test/process's. */
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { Agent } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { verify } from '../src/audit-log/verify.ts'
 import { silence } from '../src/standins/faults.ts'
@@ -43,6 +46,32 @@ describe('what the log says of a life', () => {
       managementUrl: keyhole.managementUrl,
       policy: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
     })
+  })
+})
+
+describe('an audit sink that fails', () => {
+  test('is told of once, with its errno, and again when it works', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keyhole-serve-'))
+    const [here, away] = [join(directory, 'here'), join(directory, 'away')]
+    mkdirSync(here)
+    await using keyhole = await served({ KEYHOLE_AUDIT: `file:${join(here, 'audit.log')}` })
+    const token = keyhole.tokenOf('api')
+    const ask = async () => (await get(`${keyhole.url}/secrets`, { token })).status
+    expect(await ask()).toBe(200)
+    renameSync(here, away)
+    expect([await ask(), await ask()]).toEqual([503, 503])
+    renameSync(away, here)
+    await until(async () => {
+      await keyhole.clock.advance(250)
+      return keyhole.serving.wired.health.ready()
+    })
+    expect(await ask()).toBe(200)
+    const told = parsed(keyhole.logLines).filter(({ msg }) => String(msg).startsWith('audit sink'))
+    expect(told).toEqual([
+      expect.objectContaining({ level: 'error', code: 'ENOENT' }),
+      expect.objectContaining({ level: 'info', msg: 'audit sink works again' }),
+    ])
+    rmSync(directory, { recursive: true })
   })
 })
 
