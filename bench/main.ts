@@ -281,7 +281,7 @@ async function keep(world: BenchWorld, result: string): Promise<void> {
   const text = `# Figures
 
 \`npm run bench -- --write\` wrote this at commit ${commit}, on ${new Date().toISOString().slice(0, 10)}, with Node ${process.version} on
-${world.servers}. Contenders took turns within one run; quote the ratios, not the times.
+${world.servers}. Contenders took turns within one run; quote the ratios, not the times.${options.quick ? ' A short run (--quick).' : ''}
 
 ${result}
 `
