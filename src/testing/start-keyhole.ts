@@ -174,6 +174,9 @@ export async function startKeyholeOn(upstreams: Upstreams, options: StartOptions
       clock,
     ),
     versions: { keyhole: VERSION, node: process.version },
+  }).catch(async (error: unknown) => {
+    await rm(directory, { recursive: true, force: true })
+    throw error
   })
 
   let stopped: Promise<void> | undefined
