@@ -94,8 +94,9 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKey
               throw vaultRefusal(error)
             })
       const { condition } = answer
-      if (condition === 'derived') return
-      throw new KeyholeError('KEY_UNUSABLE', { why: `transit-key-${condition}`, fix: FIXES[condition] })
+      if (condition !== 'derived') {
+        throw new KeyholeError('KEY_UNUSABLE', { why: `transit-key-${condition}`, fix: FIXES[condition] })
+      }
     },
     async recheck(keys, signal) {
       const bound = [...keys].filter((key) => key.binding === 'place')
