@@ -12,7 +12,8 @@ export const BOUNDS: Bounds = { maxBytes: 64 * 1024 * 1024, maxDepth: 16 }
 
 export function kindOfRefusal(status: number, body: Buffer): UpstreamKind {
   if (status === 400) return kindOfText(reasonIn(body) ?? '')
-  if (status >= 500) return UNAVAILABLE.find(([text]) => reasonIn(body)?.includes(text))?.[1] ?? 'unavailable'
+  if (status >= 500) return FAILURES.find(([text]) => reasonIn(body)?.includes(text))?.[1] ?? 'unavailable'
+  if (status === 404 && saysNothing(body)) return 'key-missing'
   return STATUSES[status] ?? kindOfStatus(status) ?? 'garbage'
 }
 
@@ -31,16 +32,20 @@ const REFUSALS: readonly Meaning[] = [
   ['invalid ciphertext: no prefix', 'no-prefix'],
   ['invalid ciphertext', 'malformed-ciphertext'],
   ['missing ciphertext to decrypt', 'malformed-ciphertext'],
-  ['encryption key not found', 'key-missing'],
+  // Of encrypt, decrypt and rewrap; without "encryption", of rotate; and of config.
+  ['key not found', 'key-missing'],
+  ['no existing key named', 'key-missing'],
   ['invalid role name', 'role-missing'],
 ]
 
-const UNAVAILABLE: readonly Meaning[] = [
+const FAILURES: readonly Meaning[] = [
   ['Vault is sealed', 'sealed'],
   ['Vault is in standby mode', 'standby'],
   ['node is not active', 'standby'],
   ['no active Vault instance found', 'standby'],
   ['local node not active', 'standby'],
+  // The guard against JSON bombs, about a string or an array that is too long. It says so with a 500.
+  ['exceeds allowed', 'too-large'],
 ]
 
 const STATUSES: Readonly<Record<number, UpstreamKind>> = {
@@ -65,6 +70,17 @@ function reasonIn(body: Buffer): string | undefined {
       .find((text) => text !== undefined && text !== '')
   } catch (error) {
     if (error instanceof DictionaryError) return undefined
+    throw error
+  }
+}
+
+/** A read of what is not there: `{"errors":[]}`. Where there is no mount, or another engine, there is a text. */
+function saysNothing(body: Buffer): boolean {
+  try {
+    const errors = find(body, ['errors'], BOUNDS)
+    return errors !== undefined && elements(body, BOUNDS, errors).length === 0
+  } catch (error) {
+    if (error instanceof DictionaryError) return false
     throw error
   }
 }

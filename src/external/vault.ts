@@ -1,20 +1,20 @@
 /**
- * Vault, as far as keyhole needs it: login by the Kubernetes auth method, and Transit decrypt. The SDK's generic
- * `write` makes the requests; its transport is replaced by our Send, because its own follows redirects with the token,
- * takes proxies from the environment and loses keep-alive.
+ * Vault, as far as reading a Secret needs it: login by the Kubernetes auth method, and Transit decrypt. What rotation
+ * needs beside is in vault-rotation.ts, apart, because a rotator must not hold anything that decrypts.
  *
  * Plaintext goes from the answer's bytes to the caller's buffer: never a string, never JSON.parse. Every answer is wiped.
  */
-import nodeVault from 'node-vault'
 import { Base64Error, decodeBase64 } from '../base64.ts'
 import type { Span } from '../dictionary.ts'
 import { DictionaryError, elements, find, insideQuotes } from '../dictionary.ts'
 import { UpstreamError } from '../errors.ts'
 import type { Token } from '../opaque.ts'
 import { token, wipe } from '../opaque.ts'
-import { unanswered } from './refused.ts'
-import type { Send } from './send.ts'
-import { BOUNDS, kindOfRefusal, kindOfText, textAt } from './vault-refusals.ts'
+import type { VaultOptions } from './vault-client.ts'
+import { garbage, isMount, isName, MAX_ITEMS, openClient } from './vault-client.ts'
+import { BOUNDS, kindOfText, textAt } from './vault-refusals.ts'
+
+export type { VaultOptions } from './vault-client.ts'
 
 export interface Vault {
   /** @throws UpstreamError */
@@ -55,28 +55,8 @@ export interface DecryptItem {
   readonly context?: string
 }
 
-export interface VaultOptions {
-  readonly send: Send
-  readonly namespace?: string
-}
-
-/** What one batch may hold; Vault's own bound is 4 MiB or so of request. */
-const MAX_ITEMS = 250
-
-export function openVault({ send, namespace }: VaultOptions): Vault {
-  const client = nodeVault({
-    'request-promise': { defaults: () => transport(send, namespace) },
-    endpoint: 'http://vault.invalid',
-    // Its default prints requests and answers for DEBUG=*.
-    debug: () => {},
-  })
-
-  async function write(path: string, data: object, call: Call): Promise<Buffer> {
-    const body: unknown = await client.write(path, data, { call })
-    if (!Buffer.isBuffer(body)) throw new UpstreamError('vault', 'garbage')
-    return body
-  }
-
+export function openVault(options: VaultOptions): Vault {
+  const { write } = openClient(options)
   return {
     async login({ mount, role, jwt }, signal) {
       if (!isMount(mount) || !isName(role)) throw new UpstreamError('vault', 'bad-request')
@@ -91,45 +71,6 @@ export function openVault({ send, namespace }: VaultOptions): Vault {
       const body = await write(`${mount}/decrypt/${key}`, request, { signal, token })
       return plaintextsIn(body, items.length)
     },
-  }
-}
-
-interface Call {
-  readonly signal: AbortSignal
-  readonly token?: Token
-}
-
-/** What the SDK hands its transport; it adds headers of its own, of which none is used. */
-interface Handed {
-  readonly path: string
-  readonly json: object
-  readonly call: Call
-}
-
-/**
- * Builds the headers itself: the SDK would send VAULT_TOKEN and VAULT_NAMESPACE of the environment, and keeps the first
- * token for later calls. A refusal is reduced to its kind here, before the SDK makes an error that holds the body.
- */
-function transport(send: Send, namespace: string | undefined) {
-  return async ({ path, json, call: { signal, token } }: Handed) => {
-    const headers = {
-      'content-type': 'application/json',
-      'x-vault-request': 'true',
-      ...(token !== undefined && { 'x-vault-token': token.reveal() }),
-      ...(namespace !== undefined && { 'x-vault-namespace': namespace }),
-    }
-    const answer = await send(
-      { method: 'POST', path: `/v1${path}`, headers, body: JSON.stringify(json) },
-      signal,
-    ).catch((error: unknown) => {
-      throw unanswered('vault', error)
-    })
-    if (answer.status !== 200) {
-      const kind = kindOfRefusal(answer.status, answer.body)
-      wipe(answer.body)
-      throw new UpstreamError('vault', kind, answer.status)
-    }
-    return { statusCode: answer.status, body: answer.body, request: { path } }
   }
 }
 
@@ -192,18 +133,4 @@ function plaintextAt(body: Buffer, value: Span | undefined): Buffer {
   const text = value && insideQuotes(body, value)
   if (text === undefined) throw garbage()
   return decodeBase64(body, text.start, text.end)
-}
-
-function garbage(): UpstreamError {
-  return new UpstreamError('vault', 'garbage', 200)
-}
-
-/** A name that stays one segment of the path. */
-function isName(name: string): boolean {
-  return name.length <= 253 && /^\w[\w.-]*$/.test(name)
-}
-
-/** Mounts may be nested: `team/transit`. */
-function isMount(mount: string): boolean {
-  return mount.length <= 512 && mount.split('/').every(isName)
 }

@@ -6,8 +6,9 @@ import { seeding } from './kubernetes/seed.ts'
 import type { Cluster } from './kubernetes/serve.ts'
 import { serveCluster } from './kubernetes/serve.ts'
 import { createSigningKey } from './kubernetes/signing.ts'
+import type { LeaseSpec } from './kubernetes/store.ts'
 import { createStore } from './kubernetes/store.ts'
-import type { Random, Standin, Tls } from './server.ts'
+import type { Random, Standin, StandinReply, StandinRequest, Tls } from './server.ts'
 import { serve } from './server.ts'
 
 export interface KubernetesStandinOptions {
@@ -26,7 +27,14 @@ export interface Named {
   readonly name: string
 }
 
-export interface KubernetesStandin extends Standin {
+export type KubernetesStandin = Standin & KubernetesSeeding
+
+/** The same without a socket: whoever holds it carries requests to it by hand. */
+export interface KubernetesInProcess extends KubernetesSeeding {
+  handle(request: StandinRequest): StandinReply
+}
+
+export interface KubernetesSeeding {
   readonly issuer: string
   /** A bearer token of group `system:masters`: every right. */
   readonly adminToken: string
@@ -40,6 +48,12 @@ export interface KubernetesStandin extends Standin {
   deletePod(which: Named, graceSeconds?: number): void
   putSecret(secret: SecretSeed): { readonly uid: string; readonly resourceVersion: string }
   deleteSecret(which: Named): void
+  /** As it is stored, whoever wrote it. */
+  secret(which: Named): SecretSeen | undefined
+  /** Creates or replaces it, whatever its resourceVersion; the namespace too. */
+  putLease(lease: LeaseSeed): { readonly uid: string; readonly resourceVersion: string }
+  deleteLease(which: Named): void
+  lease(which: Named): LeaseSeen | undefined
   /** A user of a static token file: people, nodes. */
   putUser(user: {
     readonly name: string
@@ -64,6 +78,33 @@ export interface SecretSeed extends Named {
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
   readonly immutable?: boolean
+  /** Names of field managers, e.g. of a GitOps tool; absent: those that it had. */
+  readonly managers?: readonly string[]
+}
+
+export interface SecretSeen {
+  readonly uid: string
+  readonly resourceVersion: string
+  readonly data: Readonly<Record<string, Buffer>>
+  readonly type: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+  readonly immutable: boolean
+  readonly managers: readonly string[]
+}
+
+export interface LeaseSeed extends Named {
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly spec?: LeaseSpec
+}
+
+export interface LeaseSeen {
+  readonly uid: string
+  readonly resourceVersion: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+  readonly spec: LeaseSpec
 }
 
 /** One RBAC rule. Without `namespace` it holds cluster-wide; without `names` for every object of the resource. */
@@ -88,6 +129,12 @@ export interface TokenOrder {
 }
 
 export async function startKubernetesStandin(options: KubernetesStandinOptions): Promise<KubernetesStandin> {
+  const { handle, ...seeding } = createKubernetesStandin(options)
+  const { clock, tls, port } = options
+  return Object.assign(await serve({ clock, tls, port, handler: handle }), seeding)
+}
+
+export function createKubernetesStandin(options: Omit<KubernetesStandinOptions, 'tls' | 'port'>): KubernetesInProcess {
   const { clock, random = randomBytes, issuer = 'https://kubernetes.default.svc.cluster.local' } = options
   const store = createStore(clock, random)
   const key = createSigningKey(random)
@@ -97,16 +144,11 @@ export async function startKubernetesStandin(options: KubernetesStandinOptions):
   const cluster: Cluster = { clock, store, key, issuer, authenticate, rights }
   const adminToken = `admin-${random(16).toString('hex')}`
   store.users.set(adminToken, { name: 'admin', uid: 'admin', groups: ['system:masters'] })
-  const standin = await serve({
-    clock,
-    tls: options.tls,
-    port: options.port,
-    handler: (request) => serveCluster(request, cluster),
-  })
-  return Object.assign(standin, seeding(cluster), {
+  return {
+    ...seeding(cluster),
     issuer,
     adminToken,
-    signToken: (claims: Readonly<Record<string, unknown>>, by: 'cluster' | 'stranger' = 'cluster') =>
-      (by === 'cluster' ? key : stranger).sign(claims),
-  })
+    signToken: (claims, by = 'cluster') => (by === 'cluster' ? key : stranger).sign(claims),
+    handle: (request) => serveCluster(request, cluster),
+  }
 }

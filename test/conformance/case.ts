@@ -27,8 +27,8 @@ export interface Expected {
   /** A subset; names in lower case. */
   readonly headers?: Readonly<Record<string, string>>
   /**
-   * A subset: members named here must match, arrays in full. A RegExp stands for a string that varies, undefined for a
-   * member that must be absent.
+   * A subset: members named here must match, arrays in full. A RegExp stands for a string that varies, a function for
+   * what it says true of, undefined for a member that must be absent.
    */
   readonly json?: unknown
   /** The whole body, where it is not JSON. */

@@ -51,9 +51,12 @@ export interface KubernetesOperator {
   deletePod(which: Named): Promise<void>
   /** `data` is what an owner writes before base64. Creates or replaces; the namespace is created too. */
   putSecret(
-    secret: Named & { data: Readonly<Record<string, string>> },
+    secret: Named & { data: Readonly<Record<string, string>>; immutable?: boolean },
   ): Promise<{ uid: string; resourceVersion: string }>
   deleteSecret(which: Named): Promise<void>
+  /** Creates or replaces; the namespace is created too. */
+  putLease(lease: Lease): Promise<{ uid: string; resourceVersion: string }>
+  deleteLease(which: Named): Promise<void>
   /** Gives a ServiceAccount (or a username) exactly these rights beside the ones it has, as RBAC would. */
   allow(subject: Named | string, right: Right): Promise<void>
   /** As kubelet asks for projected tokens: through TokenRequest. */
@@ -63,6 +66,12 @@ export interface KubernetesOperator {
    * that the cluster does not know.
    */
   signToken(claims: Readonly<Record<string, unknown>>, key: 'cluster' | 'stranger'): Promise<string>
+}
+
+export interface Lease extends Named {
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly spec: { readonly holderIdentity?: string; readonly leaseDurationSeconds?: number }
 }
 
 /** One RBAC rule. Without `namespace` it holds cluster-wide; without `names` for every object of the resource. */
@@ -114,6 +123,9 @@ export interface PolicyRule {
   /** As in a policy file: a trailing `*` is a prefix, `+` one segment. */
   readonly path: string
   readonly capabilities: readonly ('create' | 'read' | 'update' | 'delete' | 'list' | 'sudo' | 'deny')[]
+  /** By name, the values; none stands for any. */
+  readonly allowedParameters?: Readonly<Record<string, readonly unknown[]>>
+  readonly deniedParameters?: Readonly<Record<string, readonly unknown[]>>
 }
 
 export interface VaultRole {

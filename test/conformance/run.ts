@@ -80,6 +80,8 @@ function compare(
   }
   if (expected === undefined) {
     if (actual !== undefined) wrong('to be absent')
+  } else if (typeof expected === 'function') {
+    if (expected(actual) !== true) wrong(`to be ${expected.name}`)
   } else if (expected instanceof RegExp) {
     if (typeof actual !== 'string' || !expected.test(actual)) wrong(expected)
   } else if (typeof expected === 'string') {

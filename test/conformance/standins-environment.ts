@@ -39,6 +39,8 @@ function kubernetesOperator(standin: Awaited<ReturnType<typeof startKubernetesSt
     deletePod: async (which) => standin.deletePod(which),
     putSecret: async (secret) => standin.putSecret(secret),
     deleteSecret: async (which) => standin.deleteSecret(which),
+    putLease: async (lease) => standin.putLease(lease),
+    deleteLease: async (which) => standin.deleteLease(which),
     allow: async (subject, right) => standin.allow(subject, right),
     issueToken: async (order) => standin.issueToken(order),
     signToken: async (claims, key) => standin.signToken(claims, key),

@@ -1,56 +1,15 @@
-import { afterEach, describe, expect, it } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
-import { UpstreamError } from '../../src/errors.ts'
+import { describe, expect, it } from 'vitest'
+import type { UpstreamError } from '../../src/errors.ts'
 import type { Kubernetes } from '../../src/external/kubernetes.ts'
 import { openKubernetes } from '../../src/external/kubernetes.ts'
-import type { Send, Sender } from '../../src/external/send.ts'
-import { openSend } from '../../src/external/send.ts'
-import type { Token } from '../../src/opaque.ts'
+import type { Send } from '../../src/external/send.ts'
 import { token } from '../../src/opaque.ts'
 import { createAuthority } from '../certificates.ts'
-import type { Handler, Peer } from './peer.ts'
+import { answering, kindOf, kubernetesAt, never, renewedAs, sendingTo } from './api-server.ts'
 import { json, startPeer } from './peer.ts'
 import { expectNoTraceOf, thrownBy } from './traces.ts'
 
-const senders: Sender[] = []
-const never = new AbortController().signal
 const caller = token('caller-token')
-
-function sendingTo(peer: Peer, ca?: string): Send {
-  const options = { connections: 4, maxBodyBytes: 256 * 1024, callTimeoutMs: 10_000, clock: systemClock }
-  const sender = openSend({ ...options, origin: peer.url, ...(ca !== undefined && { ca: () => ca }) })
-  senders.push(sender)
-  return sender.send
-}
-
-afterEach(async () => {
-  await Promise.all(senders.splice(0).map((sender) => sender.close()))
-})
-
-function kubernetesAt(peer: Peer, own: readonly string[] = ['own-token'], ca?: string): Kubernetes {
-  return openKubernetes({ send: sendingTo(peer, ca), token: renewedAs(own) })
-}
-
-/** Holds the next of these each time it is read again. */
-function renewedAs(contents: readonly string[]): { current(): Token; again(): Token } {
-  let at = 0
-  const current = () => token(contents[at] ?? '')
-  return {
-    current,
-    again() {
-      at = Math.min(at + 1, contents.length - 1)
-      return current()
-    },
-  }
-}
-
-async function kindOf(act: Promise<unknown>): Promise<string> {
-  const error = await thrownBy(act)
-  expect(error).toBeInstanceOf(UpstreamError)
-  const { upstream, kind } = error as UpstreamError
-  expect(upstream).toBe('kubernetes')
-  return kind
-}
 
 const POD = 'authentication.kubernetes.io/pod-name'
 
@@ -86,10 +45,6 @@ const SECRET = {
 }
 
 const review = (status: unknown, more: object = {}) => ({ ...REVIEW, status, ...more })
-const answering =
-  (status: number, body: unknown): Handler =>
-  (reply) =>
-    json(reply, status, body)
 
 describe('reviewToken', () => {
   it('asks for the audience with its own token, and tells who it is', async () => {

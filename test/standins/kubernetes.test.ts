@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { KubernetesStandin, KubernetesStandinOptions } from '../../src/standins/kubernetes.ts'
-import { startKubernetesStandin } from '../../src/standins/kubernetes.ts'
+import { createKubernetesStandin, startKubernetesStandin } from '../../src/standins/kubernetes.ts'
 import type { VirtualClock } from '../virtual-clock.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { call } from './call.ts'
@@ -254,5 +254,108 @@ describe('what is put', () => {
 
   it('refuses a path that cannot be decoded', async () => {
     expect((await call(`${cluster.url}/api/%zz`, { token: cluster.adminToken })).status).toBe(400)
+  })
+})
+
+describe('what rotation writes', () => {
+  const DB = { namespace: 'payments', name: 'db' }
+  const SECRET = '/api/v1/namespaces/payments/secrets/db'
+  const LEASE = '/apis/coordination.k8s.io/v1/namespaces/payments/leases/rotation'
+
+  function patch(operations: readonly object[], type = 'application/json-patch+json', query = '') {
+    const headers = { 'content-type': type, 'user-agent': 'keyhole/1.0 (x)' }
+    const how = { method: 'PATCH', token: cluster.adminToken, headers, body: operations }
+    return call(`${cluster.url}${SECRET}${query}`, how)
+  }
+
+  it('is told past the wire: a Secret with its bytes, and nothing where there is none', async () => {
+    const { uid, resourceVersion } = cluster.putSecret({ ...DB, data: { raw: Buffer.from([0xff, 0x00]) } })
+    expect(cluster.secret(DB)).toEqual({
+      uid,
+      resourceVersion,
+      data: { raw: Buffer.from([0xff, 0x00]) },
+      type: 'Opaque',
+      labels: {},
+      annotations: {},
+      immutable: false,
+      managers: [],
+    })
+    await patch([{ op: 'replace', path: '/data/raw', value: 'QQ==' }])
+    expect(cluster.secret(DB)).toMatchObject({ uid, data: { raw: Buffer.from('A') }, managers: ['keyhole'] })
+    cluster.deleteSecret(DB)
+    expect(cluster.secret(DB)).toBeUndefined()
+  })
+
+  it('keeps the managers that a Secret was put with, and adds whoever patches it', async () => {
+    cluster.putSecret({ ...DB, data: { a: '1' }, managers: ['argocd-controller'] })
+    await patch([{ op: 'replace', path: '/data/a', value: 'QQ==' }], undefined, '?fieldManager=other')
+    cluster.putSecret({ ...DB, data: { a: '2' } })
+    expect(cluster.secret(DB)?.managers).toEqual(['argocd-controller', 'other'])
+    const { json } = await call(cluster.url + SECRET, { token: cluster.adminToken })
+    const { metadata } = json as { metadata: { managedFields: { manager: string }[] } }
+    expect(metadata.managedFields.map(({ manager }) => manager)).toEqual(['argocd-controller', 'other'])
+  })
+
+  it.each(['merge-patch+json', 'strategic-merge-patch+json', 'apply-patch+yaml', 'apply-patch+cbor'])(
+    'says loudly that it does not serve %s, which the real server does',
+    async (type) => {
+      cluster.putSecret({ ...DB, data: {} })
+      expect((await patch([], `application/${type}`)).status).toBe(501)
+    },
+  )
+
+  it.each([
+    ['the whole document', { op: 'replace', path: '', value: {} }],
+    ['a path that begins with no slash', { op: 'add', path: 'data/a', value: '' }],
+    ['the members of a list', { op: 'remove', path: '/metadata/managedFields/0/manager' }],
+    ['another kind', { op: 'replace', path: '/kind', value: 'ConfigMap' }],
+  ])('says loudly that it does not know what the real server makes of %s', async (_what, operation) => {
+    cluster.putSecret({ ...DB, data: { a: '' }, managers: ['kubectl'] })
+    expect((await patch([operation])).status).toBe(501)
+  })
+
+  it('is a Lease that a test can put, read, take away and put anew', async () => {
+    const which = { namespace: 'payments', name: 'rotation' }
+    const spec = { holderIdentity: 'me', renewTime: '2026-11-22T00:00:00.000000Z' }
+    const first = cluster.putLease({ ...which, labels: { team: 'x' }, annotations: {}, spec })
+    expect(cluster.lease(which)).toEqual({ ...first, labels: { team: 'x' }, annotations: {}, spec })
+    const { json } = await call(cluster.url + LEASE, { token: cluster.adminToken })
+    expect(json).toMatchObject({ metadata: { ...which, ...first, labels: { team: 'x' } }, spec })
+    const second = cluster.putLease({ ...which, spec: {} })
+    expect(second.uid).toBe(first.uid)
+    expect(Number(second.resourceVersion)).toBeGreaterThan(Number(first.resourceVersion))
+    cluster.deleteLease(which)
+    expect(cluster.lease(which)).toBeUndefined()
+    expect(cluster.putLease(which).uid).not.toBe(first.uid)
+  })
+
+  it('cannot be seeded as what no API server holds', () => {
+    const which = { namespace: 'payments', name: 'rotation' }
+    expect(() => cluster.putLease({ ...which, spec: { renewTime: 'yesterday' } })).toThrow('parsing time')
+    expect(() => cluster.putLease({ ...which, spec: { leaseTransitions: 2 ** 31 } })).toThrow('of type int32')
+  })
+
+  it('says loudly what of Leases it does not serve', async () => {
+    const answers = await Promise.all([
+      call(LEASE.replace(/^(.*)\/rotation$/, `${cluster.url}$1`), { token: cluster.adminToken }),
+      call(cluster.url + LEASE, { token: cluster.adminToken, method: 'DELETE' }),
+      call(cluster.url + LEASE, { token: cluster.adminToken, method: 'PATCH', body: [] }),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([501, 501, 501])
+  })
+
+  it('is served by hand as it is by the wire', async () => {
+    const byHand = createKubernetesStandin({ clock })
+    byHand.putSecret({ ...DB, data: { a: '1' } })
+    const reply = byHand.handle({
+      method: 'GET',
+      path: SECRET,
+      query: new URLSearchParams(),
+      headers: { authorization: `Bearer ${byHand.adminToken}` },
+      body: Buffer.alloc(0),
+      signal: new AbortController().signal,
+    })
+    expect(reply.status).toBe(200)
+    expect(JSON.parse(String(reply.body))).toMatchObject({ data: { a: 'MQ==' } })
   })
 })

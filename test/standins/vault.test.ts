@@ -173,7 +173,7 @@ describe('what is set up', () => {
     expect(() => vault.transit().rotateKey('none')).toThrow('no Transit key none: put it first')
   })
 
-  it.each(['transit/rewrap/payments', 'transit/keys/payments', 'sys/policies/acl/read', 'auth/token/lookup-self'])(
+  it.each(['transit/hmac/payments', 'transit/keys/payments/trim', 'sys/policies/acl/read', 'auth/token/lookup-self'])(
     'says loudly that it does not serve %s',
     async (path) => {
       const answer = await call(`${vault.url}/v1/${path}`, { vaultToken: vault.rootToken })

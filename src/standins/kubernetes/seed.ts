@@ -1,13 +1,14 @@
 /** What a test or an operator puts into the cluster, past the wire. */
-import type { KubernetesStandin, Named, TokenOrder } from '../kubernetes.ts'
-import type { Standin, StandinRequest } from '../server.ts'
+import type { KubernetesSeeding, Named, TokenOrder } from '../kubernetes.ts'
+import type { StandinRequest } from '../server.ts'
+import { leaseSpecIn } from './lease-spec.ts'
 import type { Cluster } from './serve.ts'
 import type { Store } from './store.ts'
 import { at } from './store.ts'
 import type { Issuer } from './token-request.ts'
 import { tokenRequest } from './token-request.ts'
 
-export type Seeding = Omit<KubernetesStandin, keyof Standin | 'issuer' | 'adminToken' | 'signToken'>
+export type Seeding = Omit<KubernetesSeeding, 'issuer' | 'adminToken' | 'signToken'>
 
 export function seeding(cluster: Cluster): Seeding {
   const { clock, store, rights } = cluster
@@ -40,19 +41,44 @@ export function seeding(cluster: Cluster): Seeding {
     putSecret(secret) {
       const place = at(secret.namespace, secret.name)
       store.namespaces.add(secret.namespace)
-      const meta = store.written(secret.namespace, secret.name, store.secrets.get(place)?.meta)
+      const old = store.secrets.get(place)
+      const meta = store.written(secret.namespace, secret.name, old?.meta)
       store.secrets.set(place, {
         meta,
         data: new Map(Object.entries(secret.data).map(([dataKey, value]) => [dataKey, Buffer.from(value)])),
         type: secret.type ?? 'Opaque',
-        labels: secret.labels,
-        annotations: secret.annotations,
+        labels: unlessEmpty(secret.labels),
+        annotations: unlessEmpty(secret.annotations),
         immutable: secret.immutable,
+        managers: secret.managers ?? old?.managers ?? [],
       })
       return { uid: meta.uid, resourceVersion: meta.resourceVersion }
     },
     deleteSecret({ namespace, name }) {
       store.secrets.delete(at(namespace, name))
+    },
+    secret({ namespace, name }) {
+      const found = store.secrets.get(at(namespace, name))
+      if (found === undefined) return undefined
+      const { meta, data, type, labels = {}, annotations = {}, immutable = false, managers } = found
+      const { uid, resourceVersion } = meta
+      return { uid, resourceVersion, data: Object.fromEntries(data), type, labels, annotations, immutable, managers }
+    },
+    putLease({ namespace, name, labels, annotations, spec = {} }) {
+      store.namespaces.add(namespace)
+      const meta = store.written(namespace, name, store.leases.get(at(namespace, name))?.meta)
+      const notes = { labels: unlessEmpty(labels), annotations: unlessEmpty(annotations) }
+      store.leases.set(at(namespace, name), { meta, ...notes, spec: leaseSpecIn(spec) })
+      return { uid: meta.uid, resourceVersion: meta.resourceVersion }
+    },
+    deleteLease({ namespace, name }) {
+      store.leases.delete(at(namespace, name))
+    },
+    lease({ namespace, name }) {
+      const found = store.leases.get(at(namespace, name))
+      if (found === undefined) return undefined
+      const { meta, labels = {}, annotations = {}, spec } = found
+      return { uid: meta.uid, resourceVersion: meta.resourceVersion, labels, annotations, spec }
     },
     putUser({ name, uid, groups = [], token }) {
       store.users.set(token, { name, uid, groups })
@@ -69,6 +95,11 @@ export function seeding(cluster: Cluster): Seeding {
     },
   }
   return seed
+}
+
+/** The real server leaves out what is empty. */
+function unlessEmpty(notes: Readonly<Record<string, string>> | undefined): typeof notes {
+  return notes === undefined || Object.keys(notes).length === 0 ? undefined : notes
 }
 
 function usernameOf(subject: Named | string): string {

@@ -5,6 +5,8 @@ import { methodNotAllowed, notServed, object, refusal, text, unknownResource } f
 import type { Authenticate, User } from './authenticate.ts'
 import type { Asked } from './authorize.ts'
 import { asked, forbidden } from './authorize.ts'
+import { getLease, putLease } from './leases.ts'
+import { patchSecret } from './secret-patch.ts'
 import { getSecret } from './secrets.ts'
 import type { Issuer } from './token-request.ts'
 import { tokenRequest } from './token-request.ts'
@@ -26,9 +28,13 @@ function answer(request: StandinRequest, cluster: Cluster): StandinReply {
   if (path === undefined) return NOT_A_PATH
   const user = authenticated(request, cluster)
   if (user === undefined) return refusal(401, 'Unauthorized', 'Unauthorized')
+  const refuse: Refuse = (asking) => forbidden(asking, user, cluster.rights.get(user.username) ?? [])
   const what = asked(request, path)
-  return forbidden(what, user, cluster.rights.get(user.username) ?? []) ?? route(request, what, cluster)
+  return refuse(what) ?? route(request, what, cluster, refuse)
 }
+
+/** What refuses this to whoever asks; undefined: nothing. */
+type Refuse = (what: Asked) => StandinReply | undefined
 
 const NOT_A_PATH = { status: 400, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '400 Bad Request' }
 
@@ -48,7 +54,7 @@ function authenticated(request: StandinRequest, cluster: Cluster): User | undefi
   return 'user' in outcome ? outcome.user : undefined
 }
 
-function route(request: StandinRequest, what: Asked, cluster: Cluster): StandinReply {
+function route(request: StandinRequest, what: Asked, cluster: Cluster, refuse: Refuse): StandinReply {
   if ('path' in what) return nonResource(what.path, cluster)
   const { namespace, name, resource, subresource } = what
   const kind = `${what.group}/${what.version}/${resource}`
@@ -61,10 +67,26 @@ function route(request: StandinRequest, what: Asked, cluster: Cluster): StandinR
   if (kind === '/v1/secrets' && subresource === undefined) {
     const one = namespace !== undefined && name !== undefined
     if (one && request.method === 'GET') return getSecret(cluster.store, namespace, name)
-    return request.method === 'HEAD' || (one && request.method === 'POST') ? methodNotAllowed() : notServed()
+    if (one && request.method === 'PATCH') return patchSecret(request, cluster.store, namespace, name)
+    return neither(request.method, one)
   }
-  if (what.group !== '' && what.group !== 'authentication.k8s.io') return text(404, '404 page not found\n')
+  if (kind === 'coordination.k8s.io/v1/leases' && subresource === undefined && namespace !== undefined) {
+    const one = name !== undefined
+    if (one && request.method === 'GET') return getLease(cluster.store, namespace, name)
+    if (one && request.method === 'PUT') {
+      return putLease(request, cluster.store, { namespace, name }, () => refuse({ ...what, verb: 'create' }))
+    }
+    return neither(request.method, one)
+  }
+  if (what.group !== '' && !GROUPS.has(what.group)) return text(404, '404 page not found\n')
   return unknownResource()
+}
+
+const GROUPS = new Set(['authentication.k8s.io', 'coordination.k8s.io'])
+
+/** What the real server does not allow, or the stand-in does not serve. */
+function neither(method: string, one: boolean): StandinReply {
+  return method === 'HEAD' || (one ? method === 'POST' : method === 'PATCH') ? methodNotAllowed() : notServed()
 }
 
 const VERSION = { major: '1', minor: '36', gitVersion: 'v1.36.3', platform: 'linux/amd64' }

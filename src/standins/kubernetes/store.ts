@@ -25,6 +25,24 @@ export interface StoredSecret {
   readonly labels: Readonly<Record<string, string>> | undefined
   readonly annotations: Readonly<Record<string, string>> | undefined
   readonly immutable: boolean | undefined
+  /** Who wrote it, by the names that a GitOps tool is known by. */
+  readonly managers: readonly string[]
+}
+
+export interface StoredLease {
+  readonly meta: Meta
+  readonly labels: Readonly<Record<string, string>> | undefined
+  readonly annotations: Readonly<Record<string, string>> | undefined
+  readonly spec: LeaseSpec
+}
+
+/** Times in microseconds: `2026-11-22T00:00:00.123456Z`. */
+export interface LeaseSpec {
+  readonly holderIdentity?: string
+  readonly leaseDurationSeconds?: number
+  readonly acquireTime?: string
+  readonly renewTime?: string
+  readonly leaseTransitions?: number
 }
 
 export interface StoredUser {
@@ -38,6 +56,7 @@ export interface Store {
   readonly serviceAccounts: Map<string, Meta>
   readonly pods: Map<string, StoredPod>
   readonly secrets: Map<string, StoredSecret>
+  readonly leases: Map<string, StoredLease>
   /** Name to uid. */
   readonly nodes: Map<string, string>
   /** By bearer token. */
@@ -54,6 +73,7 @@ export function createStore(clock: Clock, random: Random): Store {
     serviceAccounts: new Map(),
     pods: new Map(),
     secrets: new Map(),
+    leases: new Map(),
     nodes: new Map(),
     users: new Map(),
     written(namespace, name, old) {

@@ -2,7 +2,8 @@
 import type { StandinReply } from '../server.ts'
 import { errors } from './answers.ts'
 
-const MAX_BODY_BYTES = 32 * 1024 * 1024
+/** What a listener without `max_request_size` takes. */
+export const DEFAULT_MAX_REQUEST_BYTES = 32 * 1024 * 1024
 const MAX_STRING_CHARACTERS = 1024 * 1024
 const MAX_MEMBERS = 10_000
 const MAX_DEPTH = 300
@@ -15,11 +16,12 @@ export type Fields = Readonly<Record<string, unknown>>
  */
 export function parseBody(
   bytes: Buffer,
+  maxBytes: number,
 ): { readonly fields: Fields } | { readonly refused: StandinReply } | { readonly unusable: string } {
-  if (bytes.length > MAX_BODY_BYTES) return { refused: errors(413, 'http: request body too large') }
   const text = bytes.toString().trim()
   if (text === '' || text === 'null') return { fields: {} }
   const guarded = text.startsWith('{') || text.startsWith('[')
+  if (bytes.length > maxBytes && guarded) return { refused: tooLarge() }
   try {
     const value: unknown = JSON.parse(text)
     limit(value, 0)
@@ -34,6 +36,12 @@ export function parseBody(
         : `malformed JSON, unclosed ${inString(text) ? 'string' : 'containers'}`
     return { refused: errors(500, flaw) }
   }
+}
+
+/** Go cuts the connection, since it did not read all that was sent. */
+function tooLarge(): StandinReply {
+  const { headers, ...reply } = errors(413, 'http: request body too large')
+  return { ...reply, headers: { ...headers, connection: 'close' } }
 }
 
 function limit(value: unknown, depth: number): void {

@@ -11,14 +11,13 @@ import { errors, wrapped } from './answers.ts'
 import type { Fields } from './body.ts'
 import { parseBody } from './body.ts'
 import type { Keyring } from './keyring.ts'
-import { createKeyring } from './keyring.ts'
 import { login } from './login.ts'
-import type { Capability } from './policies.ts'
 import { allows } from './policies.ts'
 import type { ReviewToken } from './review.ts'
 import { systemStatus } from './system.ts'
 import type { Tokens } from './tokens.ts'
-import { decrypt, encrypt } from './transit.ts'
+import type { Operation } from './transit-route.ts'
+import { notServed, targetOf, transit } from './transit-route.ts'
 
 export interface VaultState {
   readonly clock: Clock
@@ -31,12 +30,14 @@ export interface VaultState {
   /** Secrets mount, then key name. */
   readonly transit: Map<string, Map<string, Keyring>>
   readonly review: ReviewToken
+  /** The largest body that is read. */
+  readonly maxRequestBytes: number
 }
 
 export async function handle(request: StandinRequest, state: VaultState): Promise<StandinReply> {
   const route = routeOf(request.path)
   if (typeof route !== 'string') return route
-  const body = parseBody(request.body)
+  const body = parseBody(request.body, state.maxRequestBytes)
   if ('refused' in body) return body.refused
   const status = systemStatus(route, request.method, state)
   if (status !== undefined) return status
@@ -70,11 +71,9 @@ function routeOf(path: string): string | StandinReply {
   }
 }
 
-type Operation = Exclude<Capability, 'sudo' | 'deny' | 'create'>
-
 function operationOf({ method, query, headers }: StandinRequest): Operation | StandinReply {
   if (method === 'GET') return query.get('list') === 'true' ? 'list' : 'read'
-  if (method === 'HEAD') return 'read'
+  if (method === 'HEAD') return 'header'
   if (method === 'POST' || method === 'PUT') return 'update'
   if (method === 'DELETE') return 'delete'
   if (method === 'LIST') return 'list'
@@ -104,45 +103,18 @@ function authorized(
   }
   const policies = state.tokens.policiesOf(token)
   if (policies === undefined) return wrapped(403, 'permission denied', 'invalid token')
-  const target = targetOf(path, state)
+  const target = targetOf(path, state.transit)
   // Encrypting under a key that is not there makes it, which asks for another capability.
   const creates = operation === 'update' && target?.verb === 'encrypt' && !target.keys.has(target.name)
   const rules = policies.flatMap((policy) => state.policies.get(policy) ?? [])
-  const permitted = policies.includes('root') || allows(rules, path, creates ? 'create' : operation)
+  const data = operation === 'update' ? fields : Object.fromEntries(request.query)
+  const permits = (at: string) => allows(rules, at, creates ? 'create' : operation, data)
+  // A list is of what lies below a slash, which the rule may have or not.
+  const permitted = policies.includes('root') || permits(path) || (operation === 'list' && permits(`${path}/`))
   if (!permitted) return wrapped(403, 'permission denied')
-  if (target !== undefined) return transit(target, operation, fields, state.random)
+  if (target !== undefined) return transit(target, operation, fields, state)
   if (/^(sys|auth|identity|cubbyhole)(\/|$)/.test(path)) return notServed()
   return errors(404, `no handler for route "${path}". route entry not found.`)
-}
-
-/** What a path names below a Transit mount. */
-interface Target {
-  readonly keys: Map<string, Keyring>
-  readonly verb: string
-  /** May be no name a key can have. */
-  readonly name: string
-}
-
-function targetOf(path: string, state: VaultState): Target | undefined {
-  for (const [mount, keys] of state.transit) {
-    if (path !== mount && !path.startsWith(`${mount}/`)) continue
-    const [verb = '', ...name] = path.slice(mount.length + 1).split('/')
-    return { keys, verb, name: name.join('/') }
-  }
-  return undefined
-}
-
-function transit({ keys, verb, name }: Target, operation: Operation, fields: Fields, random: Random): StandinReply {
-  if (OTHER_TRANSIT_PATHS.has(verb)) return notServed()
-  const known = (verb === 'decrypt' || verb === 'encrypt') && /^\w(?:[\w.-]*\w)?$/.test(name)
-  if (!known || operation === 'list') return wrapped(404, 'unsupported path')
-  if (operation !== 'update') return wrapped(405, 'unsupported operation')
-  if (verb === 'decrypt') return decrypt(fields, keys.get(name))
-  return encrypt(fields, (derived) => {
-    const key = keys.get(name) ?? createKeyring(derived, random)
-    keys.set(name, key)
-    return key
-  })
 }
 
 /** A batch token is opened, not looked up: one that is not base64url is an internal error, not an unknown token. */
@@ -156,15 +128,4 @@ function tokenOf({ headers }: StandinRequest): string | undefined {
   const own = headers['x-vault-token']
   if (typeof own === 'string' && own !== '') return own
   return /^bearer +(\S+)/i.exec(String(headers['authorization'] ?? ''))?.[1]
-}
-
-const OTHER_TRANSIT_PATHS = new Set(
-  'keys rewrap datakey random hash hmac sign verify export backup restore trim cache-config wrapping_key config'.split(
-    ' ',
-  ),
-)
-
-/** The stand-in's own word, where the real server would do something: a loud gap beats a false answer. */
-function notServed(): StandinReply {
-  return errors(501, 'the stand-in does not serve this path of the real Vault')
 }

@@ -5,7 +5,9 @@
  * The order of the checks in `decrypt` is the real server's: prefix, version, too new, too old, base64, context, then the
  * bytes. keyhole tells a key's state by which of these texts comes first.
  */
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync } from 'node:crypto'
+import type { Clock } from '../../clock.ts'
 import type { Random } from '../server.ts'
 import type { TransitKeyState } from '../vault.ts'
 import { decodeLikeGo } from './base64.ts'
@@ -18,7 +20,8 @@ export class TransitError extends Error {
 export interface Keyring {
   readonly state: TransitKeyState
   rotate(): number
-  configure(config: { readonly minDecryptionVersion?: number; readonly minEncryptionVersion?: number }): void
+  /** All of it or, with a TransitError, nothing. Zero for the decryption minimum counts as 1. */
+  configure(config: KeyConfig): void
   trim(minAvailableVersion: number): void
   /** @param keyVersion 0: the latest. */
   encrypt(
@@ -29,24 +32,75 @@ export interface Keyring {
   decrypt(ciphertext: string, context: Buffer | undefined): Buffer
 }
 
+export interface KeyConfig {
+  readonly minDecryptionVersion?: number | undefined
+  readonly minEncryptionVersion?: number | undefined
+  readonly deletionAllowed?: boolean | undefined
+  /** This and the next cannot be taken back. */
+  readonly exportable?: boolean | undefined
+  readonly allowPlaintextBackup?: boolean | undefined
+  readonly autoRotateSeconds?: number | undefined
+}
+
+export interface KeyringOptions {
+  readonly derived: boolean
+  readonly random: Random
+  readonly clock: Clock
+  /** Of the versions from 1 on, epoch ms; default one version, made now. */
+  readonly createdAtMs?: readonly number[] | undefined
+}
+
 const PREFIX = 'vault:v'
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const MISSING_CONTEXT =
   "missing 'context' for key derivation; the key was created using a derived key, which means additional, per-request information must be included in order to perform operations with the key"
 
-export function createKeyring(derived: boolean, random: Random): Keyring {
-  const versions = new Map<number, Buffer>([[1, random(32)]])
-  let latest = 1
+export function createKeyring({ derived, random, clock, createdAtMs = [clock.now()] }: KeyringOptions): Keyring {
+  const versions = new Map<number, { readonly key: Buffer; readonly createdAtMs: number }>()
+  const derivedKeys = new Map<string, KeyObject>()
+  let latest = 0
   let minDecryption = 1
   let minEncryption = 0
   let minAvailable = 0
+  const settings = { deletionAllowed: false, exportable: false, allowPlaintextBackup: false, autoRotateSeconds: 0 }
+  for (const atMs of createdAtMs) addVersion(atMs)
 
-  function keyOf(version: number, context: Buffer | undefined): Buffer {
+  function addVersion(atMs: number): number {
+    latest += 1
+    versions.set(latest, { key: random(32), createdAtMs: atMs })
+    return latest
+  }
+
+  function keyOf(version: number, context: Buffer | undefined): Buffer | KeyObject {
     if (derived && (context === undefined || context.length === 0)) throw new TransitError(MISSING_CONTEXT)
-    const key = versions.get(version)
+    const key = versions.get(version)?.key
     if (key === undefined) throw new TransitError('no such key version')
-    return derived ? Buffer.from(hkdfSync('sha256', key, '', context ?? '', 32)) : key
+    return derived ? derivedFrom(key, `${version} ${context?.toString('latin1')}`, context) : key
+  }
+
+  /** Remembered: it costs more than all else that is done with it, and tests do that thousands of times. */
+  function derivedFrom(key: Buffer, id: string, context: Buffer | undefined): KeyObject {
+    const made = derivedKeys.get(id) ?? createSecretKey(Buffer.from(hkdfSync('sha256', key, '', context ?? '', 32)))
+    derivedKeys.set(id, made)
+    return made
+  }
+
+  function minimumFlaw(decryption: number, encryption: number): string | undefined {
+    if (decryption < 0) return 'min decryption version cannot be negative'
+    if (decryption > latest) {
+      return `cannot set min decryption version of ${decryption}, latest key version is ${latest}`
+    }
+    if (encryption < 0) return 'min encryption version cannot be negative'
+    if (encryption > latest) {
+      return `cannot set min encryption version of ${encryption}, latest key version is ${latest}`
+    }
+    if (encryption > 0 && encryption < decryption) {
+      return `cannot set min encryption/decryption values; min encryption version of ${encryption} must be greater than or equal to min decryption version of ${decryption}`
+    }
+    if (encryption < minAvailable) return 'min encryption version should not be less than min available version'
+    if (decryption < minAvailable) return 'min decryption version should not be less then min available version'
+    return undefined
   }
 
   return {
@@ -57,29 +111,24 @@ export function createKeyring(derived: boolean, random: Random): Keyring {
         minDecryptionVersion: minDecryption,
         minEncryptionVersion: minEncryption,
         minAvailableVersion: minAvailable,
+        ...settings,
+        createdAtMs: new Map([...versions].map(([version, made]) => [version, made.createdAtMs])),
       }
     },
 
-    rotate() {
-      latest += 1
-      versions.set(latest, random(32))
-      return latest
-    },
+    rotate: () => addVersion(clock.now()),
 
     configure(config) {
-      const decryption = config.minDecryptionVersion ?? minDecryption
+      const decryption = config.minDecryptionVersion === 0 ? 1 : (config.minDecryptionVersion ?? minDecryption)
       const encryption = config.minEncryptionVersion ?? minEncryption
-      if (decryption > latest) {
-        throw new TransitError(`cannot set min decryption version of ${decryption}, latest key version is ${latest}`)
-      }
-      if (encryption > latest) {
-        throw new TransitError(`cannot set min encryption version of ${encryption}, latest key version is ${latest}`)
-      }
-      if (decryption < minAvailable) {
-        throw new TransitError('min decryption version should not be less then min available version')
-      }
-      minDecryption = Math.max(decryption, 1)
+      const flaw = minimumFlaw(decryption, encryption) ?? autoRotateFlaw(config.autoRotateSeconds)
+      if (flaw !== undefined) throw new TransitError(flaw)
+      minDecryption = decryption
       minEncryption = encryption
+      settings.deletionAllowed = config.deletionAllowed ?? settings.deletionAllowed
+      settings.exportable ||= config.exportable ?? false
+      settings.allowPlaintextBackup ||= config.allowPlaintextBackup ?? false
+      settings.autoRotateSeconds = config.autoRotateSeconds ?? settings.autoRotateSeconds
     },
 
     trim(minAvailableVersion) {
@@ -122,6 +171,10 @@ export function createKeyring(derived: boolean, random: Random): Keyring {
   }
 }
 
+function autoRotateFlaw(seconds = 0): string | undefined {
+  return seconds !== 0 && seconds < 3600 ? 'auto rotate period must be 0 to disable or at least an hour' : undefined
+}
+
 /** Version 0 is 1, from the time when versions began at zero. */
 function versionOf(text: string): number {
   if (!/^[+-]?\d+$/.test(text)) throw new TransitError('invalid ciphertext: version number could not be decoded')
@@ -129,7 +182,7 @@ function versionOf(text: string): number {
   return version === 0 ? 1 : version
 }
 
-function open(sealed: Buffer, key: Buffer): Buffer {
+function open(sealed: Buffer, key: Buffer | KeyObject): Buffer {
   if (sealed.length < NONCE_BYTES) throw new TransitError('invalid ciphertext length')
   const tagStart = sealed.length - TAG_BYTES
   if (tagStart < NONCE_BYTES) throw new TransitError('cipher: message authentication failed')

@@ -1,15 +1,25 @@
 /** Which capability a token's policies give on a path: the most specific rule of each policy set decides, deny wins. */
 import type { PolicyRule } from '../vault.ts'
+import { parametersPass } from './parameters.ts'
 
 export type Capability = PolicyRule['capabilities'][number]
 
-export function allows(rules: readonly PolicyRule[], path: string, capability: Capability): boolean {
+/** @param asked also `header`, which no rule gives. */
+export function allows(
+  rules: readonly PolicyRule[],
+  path: string,
+  asked: Capability | 'header',
+  data: Readonly<Record<string, unknown>> = {},
+): boolean {
   const fitting = rules.filter((rule) => fits(rule.path, path)).sort((a, b) => compare(b.path, a.path))
   const best = fitting[0]
   if (best === undefined) return false
   // Two policies may hold the same path: their capabilities add up, unless one denies.
-  const capabilities = fitting.filter((rule) => rule.path === best.path).flatMap((rule) => rule.capabilities)
-  return !capabilities.includes('deny') && capabilities.includes(capability)
+  const equal = fitting.filter((rule) => rule.path === best.path)
+  const capabilities: readonly string[] = equal.flatMap((rule) => rule.capabilities)
+  if (capabilities.includes('deny') || !capabilities.includes(asked)) return false
+  // A list or a deletion is not asked for its parameters.
+  return asked === 'list' || asked === 'delete' || parametersPass(equal, data)
 }
 
 function fits(pattern: string, path: string): boolean {

@@ -1,13 +1,10 @@
 /** What a test or an operator sets up in Vault, past the wire. */
-import type { Random, Standin } from '../server.ts'
-import type { TransitSeed, VaultRole, VaultStandin } from '../vault.ts'
+import type { TransitSeed, VaultRole, VaultSeed } from '../vault.ts'
 import type { VaultState } from './core.ts'
 import type { Keyring } from './keyring.ts'
 import { createKeyring } from './keyring.ts'
 
-export type Seeding = Omit<VaultStandin, keyof Standin | 'rootToken'>
-
-export function seeding(state: VaultState): Seeding {
+export function seeding(state: VaultState): Omit<VaultSeed, 'rootToken'> {
   return {
     seal() {
       state.sealed = true
@@ -35,20 +32,20 @@ export function seeding(state: VaultState): Seeding {
     transit(mount = 'transit') {
       const keys = state.transit.get(mount) ?? new Map<string, Keyring>()
       state.transit.set(mount, keys)
-      return transitSeed(keys, state.random)
+      return transitSeed(keys, state)
     },
   }
 }
 
-function transitSeed(keys: Map<string, Keyring>, random: Random): TransitSeed {
+function transitSeed(keys: Map<string, Keyring>, { clock, random }: VaultState): TransitSeed {
   function key(name: string): Keyring {
     const found = keys.get(name)
     if (found === undefined) throw new Error(`no Transit key ${name}: put it first`)
     return found
   }
   return {
-    putKey(name, { derived = false } = {}) {
-      if (!keys.has(name)) keys.set(name, createKeyring(derived, random))
+    putKey(name, { derived = false, createdAtMs } = {}) {
+      if (!keys.has(name)) keys.set(name, createKeyring({ derived, clock, random, createdAtMs }))
     },
     deleteKey(name) {
       keys.delete(name)

@@ -7,7 +7,7 @@ import { TransitError } from './keyring.ts'
 
 type Body = Readonly<Record<string, unknown>>
 
-interface Item {
+export interface Item {
   readonly input: string
   readonly context: string
   readonly reference: string
@@ -15,7 +15,7 @@ interface Item {
 }
 
 /** `error` is Vault's text; `output` what the item became. */
-type Outcome = { readonly error: string } | { readonly output: Readonly<Record<string, unknown>> }
+export type Outcome = { readonly error: string } | { readonly output: Readonly<Record<string, unknown>> }
 
 const COMMON = ['associated_data', 'batch_input', 'context', 'name', 'nonce', 'partial_failure_response_code']
 const DECRYPT_FIELDS = new Set([...COMMON, 'ciphertext', 'padding_scheme'])
@@ -64,8 +64,7 @@ function operate(
   const flaw = shapeFlaw(items, field, verb, items !== batch)
   if (flaw !== undefined) return flaw
   const read = (items as readonly Body[]).map((item) => itemOf(item, field))
-  const withContext = read.filter((item) => item.context !== '').length
-  if (withContext !== 0 && withContext !== read.length) {
+  if (mixedContexts(read)) {
     return errors(400, 'context should be set either in all the request blocks or in none')
   }
   const outcomes = run(read)
@@ -97,8 +96,14 @@ function shapeFlaw(items: unknown, field: string, verb: string, single: boolean)
   return undefined
 }
 
+/** Some have one, some have none. */
+export function mixedContexts(items: readonly Item[]): boolean {
+  const withContext = items.filter((item) => item.context !== '').length
+  return withContext !== 0 && withContext !== items.length
+}
+
 /** Vault decodes weakly: a number becomes its digits. */
-function itemOf(item: Body, field: string): Item {
+export function itemOf(item: Body, field: string): Item {
   return {
     input: String(item[field] ?? ''),
     context: String(item['context'] ?? ''),
@@ -107,7 +112,7 @@ function itemOf(item: Body, field: string): Item {
   }
 }
 
-function attempt(item: Item, act: (context: Buffer | undefined) => Readonly<Record<string, unknown>>): Outcome {
+export function attempt(item: Item, act: (context: Buffer | undefined) => Readonly<Record<string, unknown>>): Outcome {
   const context = decodeLikeGo(item.context)
   if ('error' in context) return context
   try {
@@ -118,7 +123,7 @@ function attempt(item: Item, act: (context: Buffer | undefined) => Readonly<Reco
   }
 }
 
-function singleAnswer(outcome: Outcome | undefined, warnings: readonly string[]): StandinReply {
+export function singleAnswer(outcome: Outcome | undefined, warnings: readonly string[]): StandinReply {
   if (outcome === undefined || 'error' in outcome)
     return errors(400, outcome?.error ?? 'missing batch input to process')
   return envelope(200, { data: outcome.output, warnings, mountType: 'transit' })

@@ -64,3 +64,19 @@ export const METHOD_NOT_ALLOWED = status(
   'the server does not allow this method on the requested resource',
 )
 export const UNKNOWN_RESOURCE = status(404, 'NotFound', 'the server could not find the requested resource')
+
+/** An object that was sent to the place of another. */
+export function nameMismatch(given: string, name: string): Expected {
+  return status(400, 'BadRequest', `the name of the object (${given}) does not match the name on the URL (${name})`)
+}
+
+export function nameless(name: string): Expected {
+  const why = 'was undeterminable: name must be provided'
+  return status(400, 'BadRequest', `the name of the object (${name} based on URL) ${why}`)
+}
+
+export const NAMESPACE_MISMATCH = status(
+  400,
+  'BadRequest',
+  'the namespace of the provided object does not match the namespace sent on the request',
+)

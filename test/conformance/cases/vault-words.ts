@@ -1,6 +1,6 @@
 /** Words that the Vault cases share. */
 import type { Case, Expected, RawRequest } from '../case.ts'
-import type { Environment } from '../environment.ts'
+import type { Environment, PolicyRule } from '../environment.ts'
 import { send } from '../run.ts'
 
 const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' }
@@ -56,6 +56,15 @@ export function post(path: string, token: string | undefined, body: unknown): Ra
   }
 }
 
+export function get(path: string, token: string): RawRequest {
+  return { method: 'GET', path, headers: { 'x-vault-token': token } }
+}
+
+/** Of this century: in seconds, not in milliseconds. */
+export function inSeconds(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value > 1e9 && value < 1e10
+}
+
 /** Encrypts `hello` through the wire, as the administrator. */
 export type Encrypt = (key: string, context?: string) => Promise<string>
 
@@ -67,6 +76,29 @@ export interface Keys {
   readonly plain: string
   readonly root: string
   encrypt: Encrypt
+  /** The ciphertext under the latest version. */
+  rewrapped(key: string, ciphertext: string, context?: string): Promise<string>
+}
+
+/** A token whose rights are these: one policy for each set of rules. */
+export async function tokenFor(
+  { world, plain }: Keys,
+  ...policies: readonly (readonly PolicyRule[])[]
+): Promise<string> {
+  const named = policies.map((rules, index) => ({ name: `${plain}-${index}`, rules }))
+  for (const { name, rules } of named) await world.operator.vault.putPolicy(name, rules)
+  return world.operator.vault.createToken({ policies: named.map(({ name }) => name), ttlSeconds: 600, type: 'batch' })
+}
+
+/** Gives the plain key so many versions more. */
+export async function rotated({ world, plain }: Keys, times: number): Promise<void> {
+  for (let time = 0; time < times; time += 1) await world.operator.vault.rotateTransitKey(plain)
+}
+
+/** Posts to the config of the plain key, as the administrator. */
+export async function configure({ world, plain, root }: Keys, config: object): Promise<void> {
+  const answer = await send(world.vault, post(`/v1/transit/keys/${plain}/config`, root, config))
+  if (answer.status !== 200) throw new Error(`configuring in a case's arrangement: ${answer.body}`)
 }
 
 /** A case with a derived key and a plain one, both at version 1. */
@@ -82,13 +114,20 @@ export function withKeys(title: string, expected: Expected, ask: (keys: Keys) =>
       await vault.createTransitKey({ name: derived, derived: true })
       await vault.createTransitKey({ name: plain, derived: false })
       const root = vault.rootToken
-      const encrypt: Encrypt = async (key, context) => {
-        const answer = await send(world.vault, post(`/v1/transit/encrypt/${key}`, root, { plaintext: HELLO, context }))
+      const ciphertextOf = async (verb: 'encrypt' | 'rewrap', key: string, body: object): Promise<string> => {
+        const answer = await send(world.vault, post(`/v1/transit/${verb}/${key}`, root, body))
         const parsed = JSON.parse(answer.body) as { data?: { ciphertext?: string } }
-        if (parsed.data?.ciphertext === undefined) throw new Error(`encrypting in a case's arrangement: ${answer.body}`)
+        if (parsed.data?.ciphertext === undefined) throw new Error(`${verb} in a case's arrangement: ${answer.body}`)
         return parsed.data.ciphertext
       }
-      return ask({ world, derived, plain, root, encrypt })
+      return ask({
+        world,
+        derived,
+        plain,
+        root,
+        encrypt: (key, context) => ciphertextOf('encrypt', key, { plaintext: HELLO, context }),
+        rewrapped: (key, ciphertext, context) => ciphertextOf('rewrap', key, { ciphertext, context }),
+      })
     },
   }
 }

@@ -1,8 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Random } from '../../../src/standins/server.ts'
 import { decodeLikeGo } from '../../../src/standins/vault/base64.ts'
+import type { Keyring } from '../../../src/standins/vault/keyring.ts'
 import { createKeyring } from '../../../src/standins/vault/keyring.ts'
+import { virtualClock } from '../../virtual-clock.ts'
+
+function keyring(derived: boolean, random: Random = randomBytes, createdAtMs?: readonly number[]): Keyring {
+  return createKeyring({ derived, random, clock: virtualClock(), createdAtMs })
+}
 
 const HERE = Buffer.from('here')
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array))
@@ -12,13 +19,13 @@ const FIXED = { seed: 20261122 }
 describe('a Transit key', () => {
   it('opens what a real Vault 1.21 sealed under the same key', () => {
     const exported = Buffer.from('JBnse1V6azBevti8ax/vOqG4xaUj4CWv6TWnrinA6zk=', 'base64')
-    const key = createKeyring(true, () => exported)
+    const key = keyring(true, () => exported)
     const ciphertext = 'vault:v1:5gg4+z6n78PQuRXonrU4E4JUtnD4bdu8eB/otml2uhHV'
     expect(key.decrypt(ciphertext, Buffer.from('place')).toString()).toBe('hello')
   })
 
   it('gives back what was encrypted, in every context, before and after rotations', () => {
-    const key = createKeyring(true, randomBytes)
+    const key = keyring(true)
     fc.assert(
       fc.property(bytes, context, fc.boolean(), (plaintext, place, rotate) => {
         const { ciphertext } = key.encrypt(plaintext, place, 0)
@@ -30,7 +37,7 @@ describe('a Transit key', () => {
   })
 
   it('gives nothing in another context', () => {
-    const key = createKeyring(true, randomBytes)
+    const key = keyring(true)
     fc.assert(
       fc.property(bytes, context, context, (plaintext, place, other) => {
         fc.pre(!place.equals(other))
@@ -42,7 +49,7 @@ describe('a Transit key', () => {
   })
 
   it('gives nothing after any byte was changed', () => {
-    const key = createKeyring(false, randomBytes)
+    const key = keyring(false)
     fc.assert(
       fc.property(bytes, fc.nat(), fc.integer({ min: 1, max: 255 }), (plaintext, at, change) => {
         const { ciphertext } = key.encrypt(plaintext, undefined, 0)
@@ -57,25 +64,46 @@ describe('a Transit key', () => {
   })
 
   it('does not seal twice alike', () => {
-    const key = createKeyring(false, randomBytes)
+    const key = keyring(false)
     expect(key.encrypt(HERE, undefined, 0).ciphertext).not.toBe(key.encrypt(HERE, undefined, 0).ciphertext)
   })
 
   it('says where its versions stand', () => {
-    const key = createKeyring(true, randomBytes)
+    const key = keyring(true)
     key.rotate()
-    key.configure({ minDecryptionVersion: 2, minEncryptionVersion: 1 })
-    expect(key.state).toEqual({
+    key.configure({ minDecryptionVersion: 2, minEncryptionVersion: 2 })
+    expect(key.state).toMatchObject({
       derived: true,
       latestVersion: 2,
       minDecryptionVersion: 2,
-      minEncryptionVersion: 1,
+      minEncryptionVersion: 2,
       minAvailableVersion: 0,
     })
   })
 
+  it('knows when each version was made: by the clock, or as it was told', async () => {
+    const clock = virtualClock()
+    const start = clock.now()
+    const key = createKeyring({ derived: false, random: randomBytes, clock, createdAtMs: [1_000, 2_000] })
+    await clock.advance(5_000)
+    key.rotate()
+    expect([...key.state.createdAtMs]).toEqual([
+      [1, 1_000],
+      [2, 2_000],
+      [3, start + 5_000],
+    ])
+  })
+
+  it('keeps what cannot be taken back, and changes nothing when it refuses', () => {
+    const key = keyring(false)
+    key.configure({ exportable: true, allowPlaintextBackup: true, deletionAllowed: true })
+    key.configure({ exportable: false, allowPlaintextBackup: false, deletionAllowed: false })
+    expect(() => key.configure({ deletionAllowed: true, minDecryptionVersion: 2 })).toThrow('latest key version is 1')
+    expect(key.state).toMatchObject({ exportable: true, allowPlaintextBackup: true, deletionAllowed: false })
+  })
+
   it('takes no minimum above its latest version', () => {
-    const key = createKeyring(false, randomBytes)
+    const key = keyring(false)
     expect(() => key.configure({ minDecryptionVersion: 2 })).toThrow(
       'cannot set min decryption version of 2, latest key version is 1',
     )
@@ -86,7 +114,7 @@ describe('a Transit key', () => {
   })
 
   it('trims nothing that it may still use, and what it trimmed stays gone', () => {
-    const key = createKeyring(false, randomBytes)
+    const key = keyring(false)
     const { ciphertext } = key.encrypt(HERE, undefined, 0)
     key.rotate()
     expect(() => key.trim(2)).toThrow('must reach minAvailableVersion first')

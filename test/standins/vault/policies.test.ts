@@ -28,3 +28,45 @@ describe('a path is', () => {
     expect(allows(rules, path, 'update')).toBe(expected)
   })
 })
+
+describe('a request that only reads, lists or deletes', () => {
+  const rule = { path: 'a', capabilities: ['read', 'list', 'delete'] as const, allowedParameters: { context: [] } }
+
+  it.each([
+    ['read', { context: 'x' }, true],
+    ['read', { other: 'x' }, false],
+    ['list', { other: 'x' }, true],
+    ['delete', { other: 'x' }, true],
+    ['header', {}, false],
+  ] as const)('%s with %j', (asked, data, expected) => {
+    expect(allows([rule], 'a', asked, data)).toBe(expected)
+  })
+})
+
+describe('the values of a parameter', () => {
+  const allowing = (...values: unknown[]) => [
+    { path: 'a', capabilities: ['update'] as const, allowedParameters: { x: values } },
+  ]
+  const denying = (...values: unknown[]) => [
+    { path: 'a', capabilities: ['update'] as const, deniedParameters: { x: values } },
+  ]
+
+  it.each<[unknown, unknown[], boolean, boolean]>([
+    ['one', ['one'], true, false],
+    ['one', ['two'], false, true],
+    ['one', ['o*'], true, false],
+    ['one', ['*e'], true, false],
+    ['one', ['*n*'], true, false],
+    ['one', ['*'], true, false],
+    ['one,two', ['one', 'two'], true, false],
+    ['one,two', ['one'], false, false],
+    [['one', 'two'], ['one', 'two'], true, false],
+    [['one', 'two'], ['one'], false, false],
+    [null, [null], true, false],
+    [1, [1], false, true],
+    [true, ['true'], false, true],
+  ])('%j of %j', (value, values, allowed, notDenied) => {
+    expect(allows(allowing(...values), 'a', 'update', { x: value })).toBe(allowed)
+    expect(allows(denying(...values), 'a', 'update', { x: value })).toBe(notDenied)
+  })
+})
