@@ -7,7 +7,7 @@ import type { Condition } from './conditions.ts'
 import { conditionOf } from './conditions.ts'
 import type { Policy } from './in-force.ts'
 import { grantId } from './in-force.ts'
-import type { Reader, TransitKey } from './schema.ts'
+import type { Admin, Reader, TransitKey } from './schema.ts'
 
 export type { Condition } from './conditions.ts'
 export type { Policy } from './in-force.ts'
@@ -81,6 +81,18 @@ export function decide(
       transitKey,
     },
   }
+}
+
+/** The keys that this identity may rotate, by name. One refusal, whichever term it fails. */
+export function rotatable(policy: Policy, identity: Identity): readonly TransitKey[] {
+  return [...policy.transitKeys.values()]
+    .filter(({ rotation }) => rotation.admins.some((admin) => isAdmin(admin, identity)))
+    .sort((a, b) => order(a.name, b.name))
+}
+
+function isAdmin(admin: Admin, { namespace, serviceAccount, pod }: Identity): boolean {
+  const isNamed = admin.namespace === namespace && admin.serviceAccount === serviceAccount
+  return isNamed && serviceAccount !== 'default' && (!admin.podBound || pod !== undefined)
 }
 
 /** A grant that an identity may read, whether or not it can be served at the moment. */

@@ -31,13 +31,19 @@ export interface TransitKey {
     /** Versions before the latest that stay usable. */
     readonly grace: number
     readonly minIntervalMs: number
-    readonly admins: readonly ServiceAccountName[]
+    readonly admins: readonly Admin[]
   }
 }
 
 export interface ServiceAccountName {
   readonly namespace: string
   readonly serviceAccount: string
+}
+
+/** Who may rotate a key. Never the ServiceAccount `default`, which every pod has that names no other. */
+export interface Admin extends ServiceAccountName {
+  /** Only tokens bound to a pod. */
+  readonly podBound: boolean
 }
 
 /** Which keys of one Secret its owners give to whom. The owning team's. */
@@ -140,7 +146,13 @@ const apiVersion = z.literal(API_VERSION).meta({ description: 'The version of th
 
 const admin = z.strictObject({
   namespace: label.meta({ description: 'Namespace of the ServiceAccount.' }),
-  serviceAccount: subdomain.meta({ description: 'Name of the ServiceAccount.' }),
+  serviceAccount: subdomain
+    .refine((name) => name !== 'default', 'must not be "default", which every pod runs as that names no other')
+    .meta({ description: 'Name of the ServiceAccount. Never default.', not: { const: 'default' } }),
+  podBound: z.boolean().default(true).meta({
+    description:
+      'true (default): only tokens bound to a pod, as a CronJob has. false: also others, such as kubectl create token gives.',
+  }),
 })
 
 const rotation = z

@@ -52,6 +52,8 @@ export const GOOD: readonly Case[] = [
     }),
   ],
   ['a Transit key for nobody', transitKey({ namespaces: [] })],
+  ['an admin that is a person', rotating({ admins: [{ namespace: 'a', serviceAccount: 'b', podBound: false }] })],
+  ['an admin whose name only begins like it', rotating({ admins: [{ namespace: 'a', serviceAccount: 'default2' }] })],
   ['a Transit key with upper case', transitKey({}, 'Payments_2.v1')],
   ['a Transit key with an empty rotation', rotating({})],
   ['a Transit key with an interval of no time', rotating({ minInterval: '0s' })],
@@ -309,6 +311,16 @@ export const BAD: readonly BadCase[] = [
   ['a negative interval', rotating({ minInterval: '-1h' }), `"minInterval" ${DURATION}`],
   ['an interval beyond all bounds', rotating({ minInterval: '100000d' }), `"minInterval" ${DURATION}`],
   ['an admin without a namespace', rotating({ admins: [{ serviceAccount: 'cron' }] }), '"namespace" is missing.'],
+  [
+    'the admin default, which every pod is',
+    rotating({ admins: [{ namespace: 'keyhole', serviceAccount: 'default' }] }),
+    '"serviceAccount" must not be "default", which every pod runs as that names no other.',
+  ],
+  [
+    'an admin that is bound in words',
+    rotating({ admins: [{ namespace: 'a', serviceAccount: 'b', podBound: 'no' }] }),
+    '"podBound" must be true or false.',
+  ],
   ['an admin by one name', rotating({ admins: ['keyhole/cron'] }), '"admins[0]" must be a mapping of fields.'],
   [
     'too many admins',
@@ -319,7 +331,7 @@ export const BAD: readonly BadCase[] = [
   [
     'a slip deep inside',
     rotating({ admins: [{ namespace: 'a', serviceAccount: 'b', kees: 1 }] }),
-    'There is no field "kees" here. There is namespace, serviceAccount.',
+    'There is no field "kees" here. There is namespace, serviceAccount, podBound.',
   ],
   [
     'a field __proto__',

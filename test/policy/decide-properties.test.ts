@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Identity, Policy } from '../../src/policy/decide.ts'
-import { decide, listFor } from '../../src/policy/decide.ts'
+import { decide, listFor, rotatable } from '../../src/policy/decide.ts'
 import { policyOf } from '../../src/policy/in-force.ts'
 import { secretGrantDocument, secretGrantOf, transitKeyDocument, transitKeyOf } from '../../src/policy/schema.ts'
 import { START } from '../../src/policy/yaml.ts'
@@ -286,6 +286,61 @@ describe('listFor', () => {
           expect(all).toBe('why' in decide(policy, me, { namespace, name }, ['never granted'], now) === false)
           if (keys.length > 0) expect(decide(policy, me, { namespace, name }, keys, now)).not.toHaveProperty('why')
         }
+      }),
+      RUNS,
+    )
+  })
+})
+
+describe('rotatable', () => {
+  const admins = fc.array(
+    fc.record(
+      { namespace, serviceAccount: fc.constantFrom('api', 'web'), podBound: fc.boolean() },
+      { requiredKeys: ['namespace', 'serviceAccount'] },
+    ),
+    { maxLength: 4 },
+  )
+  const written = fc.uniqueArray(fc.record({ name: fc.constantFrom('k', 'l', 'm'), admins }), {
+    selector: ({ name }) => name,
+  })
+  const policyWith = (keys: readonly { readonly name: string; readonly admins: readonly object[] }[]) =>
+    policyOf(
+      keys.map(({ name, admins: listed }) => {
+        const transitKey_ = transitKeyOf(transitKeyDocument.parse(transitKey({ rotation: { admins: listed } }, name)))
+        const id = `TransitKey ${name}`
+        return { file: 'p.yaml', position: START, kind: 'TransitKey' as const, id, transitKey: transitKey_ }
+      }),
+    )
+
+  it('is exactly the keys whose documents name the identity', PATIENCE, () => {
+    fc.assert(
+      fc.property(written, identity, (keys, me) => {
+        const named = keys.filter(({ admins: listed }) =>
+          listed.some(
+            (admin) =>
+              admin.namespace === me.namespace &&
+              admin.serviceAccount === me.serviceAccount &&
+              (me.pod !== undefined || admin.podBound === false),
+          ),
+        )
+        expect(rotatable(policyWith(keys), me).map(({ name }) => name)).toEqual(named.map(({ name }) => name).sort())
+      }),
+      RUNS,
+    )
+  })
+
+  it('never grows when an admin or a key is taken away, and has nothing to do with who reads', PATIENCE, () => {
+    fc.assert(
+      fc.property(written, identity, (keys, me) => {
+        const may = new Set(rotatable(policyWith(keys), me).map(({ name }) => name))
+        const fewer = keys.slice(1).map((key) => ({ ...key, admins: key.admins.slice(1) }))
+        for (const { name } of rotatable(policyWith(fewer), me)) expect(may).toContain(name)
+      }),
+      RUNS,
+    )
+    fc.assert(
+      fc.property(world, identity, (read, me) => {
+        expect(rotatable(policyIn(read), me)).toEqual([])
       }),
       RUNS,
     )

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/policy/decide.ts'
-import { decide, listFor } from '../../src/policy/decide.ts'
+import { decide, listFor, rotatable } from '../../src/policy/decide.ts'
 import { api, grant, policyFrom, reader, transitKey } from './documents.ts'
 
 const NOW = Date.UTC(2026, 10, 22)
@@ -279,5 +279,47 @@ describe('the list of what an identity may read', () => {
 
   it('is empty for a token without a pod where entries want one', () => {
     expect(listFor(policy, withoutPod(api), NOW)).toEqual([])
+  })
+})
+
+describe('the keys that an identity may rotate', () => {
+  const cron: Identity = { ...api, namespace: 'keyhole', serviceAccount: 'cron' }
+  const admin = { namespace: 'keyhole', serviceAccount: 'cron' }
+
+  function names(admins: readonly unknown[], identity: Identity): readonly string[] {
+    return rotatable(policyFrom(transitKey({ rotation: { admins } })), identity).map(({ name }) => name)
+  }
+
+  it.each<[string, readonly unknown[], Identity]>([
+    ['nobody is an admin', [], cron],
+    ['somebody else is', [{ ...admin, serviceAccount: 'oncall' }], cron],
+    ['the same name of another namespace is', [{ ...admin, namespace: 'payments' }], cron],
+    ['it is a reader only', [admin], api],
+    ['it is of the namespace only', [admin], { ...cron, serviceAccount: 'other' }],
+    ['its token is bound to no pod', [admin], withoutPod(cron)],
+    ['it is named in upper case', [admin], { ...cron, serviceAccount: 'CRON' }],
+    ['it is a name of slashes', [admin], { ...cron, namespace: '', serviceAccount: 'keyhole/cron' }],
+  ])('are none where %s', (_, admins, identity) => {
+    expect(names(admins, identity)).toEqual([])
+  })
+
+  it('are none of default, even in a policy that no parser would let pass', () => {
+    const policy = policyFrom(transitKey({ rotation: { admins: [admin] } }))
+    const [key] = [...policy.transitKeys.values()]
+    const admins = [{ namespace: 'keyhole', serviceAccount: 'default', podBound: false }]
+    const forged = { ...key, rotation: { ...key?.rotation, admins } } as NonNullable<typeof key>
+    const forgedPolicy = { ...policy, transitKeys: new Map([['payments', forged]]) }
+    expect(rotatable(forgedPolicy, { ...cron, serviceAccount: 'default' })).toEqual([])
+  })
+
+  it('are those that name it, also without a pod where one of them says so', () => {
+    expect(names([admin], cron)).toEqual(['payments'])
+    expect(names([admin, { ...admin, podBound: false }], withoutPod(cron))).toEqual(['payments'])
+  })
+
+  it('come by name, and only its own', () => {
+    const rotation = { admins: [admin] }
+    const keys = ['b', 'a', 'c'].map((name) => transitKey(name === 'c' ? {} : { rotation }, name))
+    expect(rotatable(policyFrom(...keys), cron).map(({ name }) => name)).toEqual(['a', 'b'])
   })
 })

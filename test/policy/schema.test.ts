@@ -41,6 +41,23 @@ describe('what a document comes to', () => {
     expect(content(transitKey({ rotation: { minInterval } }))).toMatchObject({ rotation: { minIntervalMs } })
   })
 
+  it('has admins that are bound to a pod, unless it says otherwise', () => {
+    const rotation = {
+      admins: [
+        { namespace: 'keyhole', serviceAccount: 'cron' },
+        { namespace: 'platform', serviceAccount: 'oncall', podBound: false },
+      ],
+    }
+    expect(content(transitKey({ rotation }))).toMatchObject({
+      rotation: {
+        admins: [
+          { namespace: 'keyhole', serviceAccount: 'cron', podBound: true },
+          { namespace: 'platform', serviceAccount: 'oncall', podBound: false },
+        ],
+      },
+    })
+  })
+
   it('is a grant whose readers are of its own namespace, pod-bound, and not "default"', () => {
     expect(content(grant())).toEqual({
       namespace: 'payments',
