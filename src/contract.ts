@@ -57,7 +57,8 @@ export const CODES = {
   ROUTE_UNKNOWN: {
     status: 404,
     title: 'No such route',
-    advice: 'keyhole answers GET /secrets and GET /secrets/{name}.',
+    advice:
+      'keyhole answers GET /secrets, GET /secrets/{name}, GET /rotate and POST /rotate, as far as they are served here.',
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
@@ -120,6 +121,36 @@ export const CODES = {
     title: 'Headers too large',
     advice: 'Send fewer or smaller headers.',
   },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 422,
+    title: 'Idempotency-Key reused',
+    advice: 'This Idempotency-Key stands for another request of yours. Send a new one with a new request.',
+  },
+  ROTATION_IN_PROGRESS: {
+    status: 409,
+    retryAfterSeconds: 10,
+    title: 'Rotation in progress',
+    advice: 'Another rotation runs. Try again once it is over; GET /rotate shows how far it is.',
+  },
+  ROTATED_RECENTLY: {
+    status: 429,
+    retryAfterSeconds: 60,
+    title: 'Rotated recently',
+    advice:
+      'Every key asked for got its newest version less than its minInterval ago, and its last rotation is complete. Send "mode": "rewrap" to move Secrets without making a version.',
+  },
+  ROTATION_INCOMPLETE: {
+    status: 500,
+    retryAfterSeconds: 30,
+    title: 'Rotation incomplete',
+    advice:
+      'The report says what is left and what to do about it. Nothing is lost: every Secret still opens, and the next rotation goes on where this one stopped.',
+  },
+  LEASE_UNUSABLE: {
+    status: 500,
+    title: 'Lease unusable',
+    advice: 'keyhole cannot use its Lease, so nothing was changed. The platform team finds the fix in the log.',
+  },
   INTERNAL: {
     status: 500,
     title: 'Internal error',
@@ -181,6 +212,10 @@ export interface Problem {
   readonly retryable: boolean
   /** Names this request in keyhole's log; present for 422 and 5xx, about which the log says more. */
   readonly requestId?: string
+  /** With ROTATION_IN_PROGRESS, where it is known. */
+  readonly progress?: RotationProgress
+  /** With ROTATION_INCOMPLETE. */
+  readonly report?: RotationReport
 }
 
 /**
@@ -207,4 +242,188 @@ export interface ListedSecret {
   readonly keys: readonly string[]
   /** Every key of the Secret is granted, also ones added later. */
   readonly all: boolean
+}
+
+/** Body of `POST /rotate`; every member may be absent. */
+export interface RotateRequest {
+  /** Names of TransitKeys; absent: all that the caller may rotate. */
+  readonly keys?: readonly string[]
+  /** `rotate`: to a new version, unless the newest is younger than the key's minInterval. `rewrap`: to the newest there is. */
+  readonly mode?: RotationMode
+  /** Say what would happen; change nothing. */
+  readonly dryRun?: boolean
+  /**
+   * When old versions lose their use: `after-grace` leaves as many as the key's `grace`; `now`, for a version that is
+   * compromised, leaves none and does not wait for minInterval; `never` leaves all.
+   */
+  readonly retire?: Retire
+}
+
+export type RotationMode = 'rotate' | 'rewrap'
+export type Retire = 'after-grace' | 'now' | 'never'
+
+/** Answer of `POST /rotate`, member `report` of ROTATION_INCOMPLETE, and the last line of the stream. */
+export interface RotationReport {
+  readonly type: 'report'
+  readonly id: string
+  readonly mode: RotationMode
+  readonly retire: Retire
+  readonly dryRun: boolean
+  /** Every Secret of every key is where it should be: nothing is left, nothing is blocked. */
+  readonly complete: boolean
+  /** RFC 3339. */
+  readonly startedAt: string
+  readonly finishedAt: string
+  readonly keys: readonly KeyReport[]
+}
+
+/** What became of one Transit key. Of a dry run: what would. */
+export interface KeyReport {
+  readonly key: string
+  readonly mount: string
+  readonly complete: boolean
+  /** It went on with what an earlier rotation had begun. */
+  readonly resumed: boolean
+  /** Versions; absent where the key could not be read. */
+  readonly from?: number
+  readonly to?: number
+  /** `made`: a new version. `there`: an earlier attempt or somebody else had made it. `recent`: the newest is younger than minInterval. `not-asked`: mode rewrap. */
+  readonly advance?: 'made' | 'there' | 'recent' | 'not-asked'
+  readonly minDecryptionVersion?: { readonly before: number; readonly after: number }
+  readonly retirement?: { readonly done: boolean; readonly why: RetirementWhy; readonly detail: string }
+  readonly secrets: readonly SecretReport[]
+  /** Why the key as a whole went no further. */
+  readonly failure?: { readonly code: string; readonly detail: string }
+}
+
+export type RetirementWhy =
+  | 'raised'
+  | 'nothing-older'
+  | 'not-asked'
+  | 'not-exclusive'
+  | 'secrets-left'
+  | 'secrets-blocked'
+  | 'policy-changed'
+  | 'secrets-dropped'
+  | 'gitops'
+  | 'fell-back'
+  | 'dry-run'
+
+export interface SecretReport {
+  readonly namespace: string
+  readonly name: string
+  /** `left`: not looked at, or not finished, before the rotation stopped; a rerun goes on with it. */
+  readonly outcome: 'rewrapped' | 'current' | 'blocked' | 'left'
+  /** Why it is blocked. */
+  readonly code?: BlockedCode
+  /** What to do about it. */
+  readonly detail?: string
+  /** The tool that also writes this Secret, and holds the old ciphertext still. */
+  readonly gitops?: string
+}
+
+/** Why one Secret cannot be moved, and what its people should do. */
+export const BLOCKED = {
+  SECRET_MISSING: 'The policy names it, but it does not exist. Create it, or take its grant out of the policy.',
+  DATA_KEY_MISSING: 'It does not hold the data key that the policy names. Add it, or mend the grant.',
+  UNREADABLE: "keyhole has no right to get it. Name it in the rotator's RBAC with the verb get.",
+  UNWRITABLE:
+    "keyhole may not patch it. Name it in the rotator's RBAC with the verb patch, or have the admission webhook that refuses let it pass.",
+  IMMUTABLE: 'It is immutable. Delete it and create it again with the new ciphertext.',
+  MALFORMED: 'It does not hold Transit ciphertext. Its owner must encrypt it again.',
+  FOREIGN: 'Its ciphertext was made for another place or key, or was altered. Its owner must encrypt it again.',
+  TOO_OLD: "Its ciphertext is older than the key's min_decryption_version. Its owner must encrypt it again.",
+  TOO_NEW:
+    'Its ciphertext names a version that Vault does not have. Vault was restored from a backup, or somebody wrote it by hand.',
+  TOO_LARGE: 'It is too large to be read, rewrapped or patched in one request. Its owner must split it.',
+  UNANSWERED:
+    'The API server gives no usable answer about it, and does about others. Look for an admission webhook or a proxy that stands before it, then rotate again.',
+  CONTENDED:
+    'Somebody else keeps writing it: each time it was moved, an older ciphertext came back. Find who writes it.',
+} as const
+
+export type BlockedCode = keyof typeof BLOCKED
+
+/** A line of the stream (`Accept: application/x-ndjson`) before the report. */
+export type RotationEvent =
+  | { readonly type: 'started'; readonly id: string; readonly keys: readonly string[]; readonly dryRun: boolean }
+  | {
+      readonly type: 'step'
+      readonly key: string
+      readonly stage: RotationStage
+      /** Versions, where the stage is about them. */
+      readonly from?: number
+      readonly to?: number
+    }
+  | {
+      readonly type: 'progress'
+      readonly key: string
+      readonly stage: 'move' | 'verify'
+      readonly done: number
+      readonly total: number
+    }
+
+export type RotationStage = 'intend' | 'advance' | 'move' | 'verify' | 'retire' | 'close'
+
+/** Answer of `POST /rotate` with `Prefer: respond-async`: 202. */
+export interface RotationStarted {
+  readonly type: 'started'
+  readonly id: string
+  readonly keys: readonly string[]
+  readonly dryRun: boolean
+}
+
+/** How far a rotation is, in counts; member `progress` of ROTATION_IN_PROGRESS. */
+export interface RotationProgress {
+  readonly startedAt: string
+  readonly done: number
+  readonly total: number
+}
+
+/** Answer of `GET /rotate`, about the keys that this caller may rotate. */
+export interface RotationStatus {
+  readonly running: (RotationProgress & { readonly id: string }) | null
+  readonly last: LastRotation | null
+  readonly ledger: readonly LedgerEntry[]
+  /** When the Secrets were looked at; RFC 3339. */
+  readonly surveyedAt: string
+}
+
+export interface LastRotation {
+  readonly id: string
+  readonly complete: boolean
+  readonly finishedAt: string
+  readonly rewrapped: number
+  readonly current: number
+  readonly blocked: number
+  readonly left: number
+  /** The first 50 Secrets that are blocked or left. */
+  readonly failures: readonly (SecretReport & { readonly key: string })[]
+}
+
+/** One Transit key and the Secrets that rest under it. */
+export interface LedgerEntry {
+  readonly key: string
+  readonly mount: string
+  /** Absent where Vault did not tell; `failure` then says why. */
+  readonly latestVersion?: number
+  readonly minDecryptionVersion?: number
+  /** RFC 3339: when the newest version was made. */
+  readonly latestCreatedAt?: string
+  readonly secrets: number
+  /** How many Secrets sit on each version; one of several ciphertexts counts by its oldest. */
+  readonly versions: Readonly<Record<string, number>>
+  /** RFC 3339: when the oldest version in use was made. */
+  readonly oldestCreatedAt?: string
+  /** Secrets that are not on the newest version. */
+  readonly drift: readonly { readonly namespace: string; readonly name: string; readonly version: number }[]
+  /** Secrets that a GitOps tool also writes. */
+  readonly gitops: readonly { readonly namespace: string; readonly name: string; readonly tool: string }[]
+  readonly blocked: readonly {
+    readonly namespace: string
+    readonly name: string
+    readonly code: BlockedCode
+    readonly detail: string
+  }[]
+  readonly failure?: { readonly code: string; readonly detail: string }
 }

@@ -4,7 +4,7 @@
  * `detail` goes to the caller and `why` to the operator's log and the audit record. Both are sentences or words of
  * ours: never a value, a token, an upstream text, or anything a caller sent.
  */
-import type { Code } from './contract.ts'
+import type { Code, RotationProgress, RotationReport } from './contract.ts'
 import { ruleOf } from './contract.ts'
 
 export interface Refusal {
@@ -16,6 +16,10 @@ export interface Refusal {
   readonly fix?: string
   /** Seconds; replaces the code's own. */
   readonly retryAfterSeconds?: number
+  /** How far the rotation is that the caller has to wait for. */
+  readonly progress?: RotationProgress
+  /** What a rotation came to that did not end well. */
+  readonly report?: RotationReport
   readonly cause?: unknown
 }
 
@@ -26,6 +30,8 @@ export class KeyholeError extends Error {
   readonly why: string | undefined
   readonly fix: string | undefined
   readonly retryAfterSeconds: number | undefined
+  readonly progress: RotationProgress | undefined
+  readonly report: RotationReport | undefined
 
   constructor(code: Code, refusal: Refusal = {}) {
     super(refusal.why === undefined ? code : `${code}: ${refusal.why}`, { cause: refusal.cause })
@@ -35,6 +41,8 @@ export class KeyholeError extends Error {
     this.why = refusal.why
     this.fix = refusal.fix
     this.retryAfterSeconds = refusal.retryAfterSeconds ?? rule.retryAfterSeconds
+    this.progress = refusal.progress
+    this.report = refusal.report
   }
 }
 

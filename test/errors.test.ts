@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Code } from '../src/contract.ts'
+import type { Code, RotationReport } from '../src/contract.ts'
 import { CODES } from '../src/contract.ts'
 import { asKeyholeError, KeyholeError, UpstreamError } from '../src/errors.ts'
 
@@ -15,6 +15,19 @@ describe('a refusal', () => {
       retryAfterSeconds: 9,
     })
     expect([told.detail, told.why, told.fix, told.retryAfterSeconds]).toEqual(['Do this.', 'a-guard', 'Mend that.', 9])
+  })
+
+  test('carries how far a rotation is, or what it came to, and nothing of that in its message', () => {
+    const progress = { startedAt: '2026-01-15T00:00:00.000Z', done: 1, total: 2 }
+    const waiting = new KeyholeError('ROTATION_IN_PROGRESS', { progress })
+    expect([waiting.progress, waiting.report, waiting.message]).toEqual([progress, undefined, 'ROTATION_IN_PROGRESS'])
+    const report = { type: 'report', id: 'canary' } as RotationReport
+    const incomplete = new KeyholeError('ROTATION_INCOMPLETE', { report })
+    expect([incomplete.report, incomplete.progress, incomplete.message]).toEqual([
+      report,
+      undefined,
+      'ROTATION_INCOMPLETE',
+    ])
   })
 
   test('has a message of its code and its guard, and nothing else', () => {

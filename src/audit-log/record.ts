@@ -31,14 +31,17 @@ export interface AuditedCaller {
   readonly credentialId?: string
 }
 
-export type Outcome = 'disclosed' | 'unchanged' | 'listed' | 'refused' | 'abandoned'
+export type Outcome = 'disclosed' | 'unchanged' | 'listed' | 'started' | 'joined' | 'refused' | 'abandoned'
+
+/** `rotate` starts a rotation; `survey` asks how Transit keys and Secrets stand. */
+export type Action = 'read' | 'list' | 'rotate' | 'survey'
 
 /** What one request came to. */
 export interface Decision {
   readonly kind: 'decision'
   readonly timeMs: number
   readonly requestId: string
-  readonly action: 'read' | 'list'
+  readonly action: Action
   readonly peer: string
   /** Absent only where nobody was identified. */
   readonly caller?: AuditedCaller | undefined
@@ -61,6 +64,10 @@ export interface Decision {
     | { readonly mount: string; readonly name: string; readonly versions: readonly number[] }
     | undefined
   readonly etag?: string | undefined
+  /** Of the rotation that was started or joined: what its effects are recorded under. */
+  readonly rotation?: string | undefined
+  /** Names of the Transit keys that it is about. */
+  readonly rotates?: readonly string[] | undefined
   readonly durationMs: number
 }
 
@@ -80,6 +87,55 @@ export interface Refusals {
     /** The busiest few. */
     readonly top: readonly { readonly peer: string; readonly count: number }[]
   }
+}
+
+/** What changes outside of keyhole while it rotates. */
+export type EffectName =
+  /** A new version of a Transit key. */
+  | 'advance'
+  /** New ciphertext in a Secret. */
+  | 'move'
+  /** min_decryption_version raised. */
+  | 'retire'
+  /** min_decryption_version put back, at once, since something fell below it. */
+  | 'restore'
+
+/** One of two: `begin` is written before the effect, and without it there is none; `end` says what came of it. */
+export interface Effect {
+  readonly kind: 'effect'
+  readonly phase: 'begin' | 'end'
+  readonly timeMs: number
+  readonly effect: EffectName
+  readonly rotation: string
+  readonly caller: { readonly namespace: string; readonly serviceAccount: string }
+  readonly transitKey: { readonly mount: string; readonly name: string }
+  readonly secret?: { readonly namespace: string; readonly name: string } | undefined
+  readonly dataKeys?: readonly string[] | undefined
+  /** Versions. */
+  readonly from: number
+  readonly to: number
+  /** With `end`. `unknown`: it was asked for, and no answer came. */
+  readonly outcome?: 'done' | 'failed' | 'unknown' | undefined
+}
+
+/** A rotation begins, ends, or finds on its Lease what it takes up or does not believe. */
+export interface Rotation {
+  readonly kind: 'rotation'
+  readonly phase: 'begin' | 'end' | 'discarded' | 'resumed'
+  readonly timeMs: number
+  readonly rotation: string
+  readonly caller: { readonly namespace: string; readonly serviceAccount: string }
+  readonly transitKeys: readonly string[]
+  readonly policyHash: string
+  /** With `discarded`: why, from a closed set. */
+  readonly why?: string | undefined
+  /** With `resumed`: what an earlier rotation left unfinished, and who had asked for it, as the Lease says. */
+  readonly resumed?: { readonly by: string; readonly target: number; readonly retire: string } | undefined
+  /** With `end`. */
+  readonly complete?: boolean | undefined
+  readonly secrets?:
+    | { readonly rewrapped: number; readonly current: number; readonly blocked: number; readonly left: number }
+    | undefined
 }
 
 /** Refusals of identified callers beyond their limit, counted. */
@@ -140,7 +196,7 @@ export interface PolicyChanged {
   readonly problems: number
 }
 
-export type AuditRecord = Decision | Refusals | Throttled | Start | Stop | PolicyChanged
+export type AuditRecord = Decision | Refusals | Throttled | Start | Stop | PolicyChanged | Effect | Rotation
 
 /** At most so many bytes of names in one list of a record; a name costs at most six times its own bound. */
 export const MAX_LIST_BYTES = 16 * 1024
@@ -167,6 +223,10 @@ function body(record: AuditRecord): Fields {
       return { kind: 'stop' }
     case 'policy':
       return policyChanged(record)
+    case 'effect':
+      return effect(record)
+    case 'rotation':
+      return rotation(record)
   }
 }
 
@@ -186,6 +246,8 @@ function decision(record: Decision): Fields {
     policyHash: text(record.policyHash),
     transitKey: transitKey(record.transitKey),
     etag: text(record.etag),
+    rotation: text(record.rotation),
+    ...(record.rotates !== undefined && list('rotates', record.rotates)),
     durationMs: count(record.durationMs),
     peer: text(record.peer),
   }
@@ -238,6 +300,51 @@ function policyChanged(record: PolicyChanged): Fields {
     ...list('documents', record.documents),
     problems: count(record.problems),
   }
+}
+
+function effect(record: Effect): Fields {
+  return {
+    kind: 'effect',
+    phase: text(record.phase),
+    effect: text(record.effect),
+    rotation: text(record.rotation),
+    caller: account(record.caller),
+    transitKey: { mount: text(record.transitKey.mount), name: text(record.transitKey.name) },
+    secret: record.secret && { namespace: text(record.secret.namespace), name: text(record.secret.name) },
+    ...(record.dataKeys !== undefined && list('dataKeys', record.dataKeys)),
+    from: count(record.from),
+    to: count(record.to),
+    outcome: text(record.outcome),
+  }
+}
+
+function rotation(record: Rotation): Fields {
+  const { secrets } = record
+  return {
+    kind: 'rotation',
+    phase: text(record.phase),
+    rotation: text(record.rotation),
+    caller: account(record.caller),
+    ...list('transitKeys', record.transitKeys),
+    policyHash: text(record.policyHash),
+    why: word(record.why),
+    resumed: record.resumed && {
+      by: text(record.resumed.by),
+      target: count(record.resumed.target),
+      retire: word(record.resumed.retire),
+    },
+    complete: record.complete,
+    secrets: secrets && {
+      rewrapped: count(secrets.rewrapped),
+      current: count(secrets.current),
+      blocked: count(secrets.blocked),
+      left: count(secrets.left),
+    },
+  }
+}
+
+function account(from: Effect['caller']): Fields {
+  return { namespace: text(from.namespace), serviceAccount: text(from.serviceAccount) }
 }
 
 function caller(from: AuditedCaller | undefined): Fields | undefined {

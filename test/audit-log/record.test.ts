@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AuditRecord } from '../../src/audit-log/record.ts'
 import { formatRecord, MAX_LIST_BYTES } from '../../src/audit-log/record.ts'
-import { anyRecord, decision, NOW_MS, start } from './records.ts'
+import { anyRecord, decision, effect, NOW_MS, rotation, start } from './records.ts'
 
 const LINK = { instance: 'i-1', seq: 7, prev: 'p'.repeat(64) }
 const CANARY = 'canary-91ab'
@@ -23,11 +23,12 @@ function paths(value: unknown, at = ''): string[] {
 const WHITELIST = new RegExp(
   `^(?:${[
     'time|kind|chain\\.(?:instance|seq|prev)',
-    'requestId|action|outcome|code|why|otherKeys|listed|policyHash|etag|durationMs|peer',
+    'requestId|action|outcome|code|why|otherKeys|listed|policyHash|etag|rotation|durationMs|peer',
     'caller\\.(?:namespace|serviceAccount|uid|credentialId|pod\\.(?:name|uid))',
     'secret\\.(?:namespace|name)',
     'transitKey\\.(?:mount|name|versions\\[\\])',
-    '(?:keys|documents)(?:\\[\\]|Omitted|Sha256)',
+    'phase|effect|complete|resumed\\.(?:by|target|retire)|secrets\\.(?:rewrapped|current|blocked|left)',
+    '(?:keys|documents|rotates|dataKeys|transitKeys)(?:\\[\\]|Omitted|Sha256)',
     'since|untold|problems|from|to|cause|sink|refusedAppends',
     'peers\\.(?:distinct|untold|top\\[\\]\\.(?:peer|count))',
     'callers\\[\\]\\.(?:namespace|serviceAccount)',
@@ -61,6 +62,65 @@ describe('a line', () => {
       durationMs: 12,
       peer: '10.1.2.3',
       chain: LINK,
+    })
+  })
+
+  it('says of a rotation which one was started, and of which keys', () => {
+    const started = decision({
+      action: 'rotate',
+      outcome: 'started',
+      rotation: '0a-1',
+      rotates: ['ledger', 'payments'],
+    })
+    expect(parsed(started)).toMatchObject({
+      action: 'rotate',
+      outcome: 'started',
+      rotation: '0a-1',
+      rotates: ['ledger', 'payments'],
+    })
+    expect(parsed(decision())).not.toHaveProperty('rotates')
+  })
+
+  it('says what changes outside of keyhole, and what a rotation comes to, field by field', () => {
+    const caller = { namespace: 'keyhole', serviceAccount: 'cron' }
+    const frame = { time: '2026-11-22T12:30:15.007Z', rotation: '0a-1', caller, chain: LINK }
+    expect(parsed(effect())).toEqual({
+      ...frame,
+      kind: 'effect',
+      phase: 'end',
+      effect: 'move',
+      transitKey: { mount: 'transit', name: 'payments' },
+      secret: { namespace: 'payments', name: 'db' },
+      dataKeys: ['secrets.json'],
+      from: 1,
+      to: 2,
+      outcome: 'done',
+    })
+    expect(
+      parsed(effect({ phase: 'begin', effect: 'advance', secret: undefined, dataKeys: undefined, outcome: undefined })),
+    ).toEqual({
+      ...frame,
+      kind: 'effect',
+      phase: 'begin',
+      effect: 'advance',
+      transitKey: { mount: 'transit', name: 'payments' },
+      from: 1,
+      to: 2,
+    })
+    expect(parsed(rotation())).toEqual({
+      ...frame,
+      kind: 'rotation',
+      phase: 'end',
+      transitKeys: ['payments'],
+      policyHash: 'hash-1',
+      complete: true,
+      secrets: { rewrapped: 3, current: 2, blocked: 1, left: 0 },
+    })
+    const resumed = { by: 'keyhole/other', target: 3, retire: 'now' }
+    expect(parsed(rotation({ phase: 'resumed', resumed }))).toMatchObject({ phase: 'resumed', resumed })
+    expect(parsed(rotation({ phase: 'discarded', why: 'eyJhbGciOiJSUzI1NiJ9', secrets: undefined }))).toMatchObject({
+      phase: 'discarded',
+      why: 'unnamed',
     })
   })
 

@@ -1,6 +1,6 @@
 /** Records as the log is given them, and arbitrary ones with hostile text in every field. */
 import fc from 'fast-check'
-import type { AuditRecord, Decision, Start } from '../../src/audit-log/record.ts'
+import type { AuditRecord, Decision, Effect, Rotation, Start } from '../../src/audit-log/record.ts'
 
 export const NOW_MS = Date.UTC(2026, 10, 22, 12, 30, 15, 7)
 
@@ -38,6 +38,39 @@ export function start(over: Partial<Start> = {}): Start {
     sink: 'file',
     versions: { keyhole: '0.1.0', node: 'v24' },
     refusedAppends: 0,
+    ...over,
+  }
+}
+
+export function effect(over: Partial<Effect> = {}): Effect {
+  return {
+    kind: 'effect',
+    phase: 'end',
+    timeMs: NOW_MS,
+    effect: 'move',
+    rotation: '0a-1',
+    caller: { namespace: 'keyhole', serviceAccount: 'cron' },
+    transitKey: { mount: 'transit', name: 'payments' },
+    secret: { namespace: 'payments', name: 'db' },
+    dataKeys: ['secrets.json'],
+    from: 1,
+    to: 2,
+    outcome: 'done',
+    ...over,
+  }
+}
+
+export function rotation(over: Partial<Rotation> = {}): Rotation {
+  return {
+    kind: 'rotation',
+    phase: 'end',
+    timeMs: NOW_MS,
+    rotation: '0a-1',
+    caller: { namespace: 'keyhole', serviceAccount: 'cron' },
+    transitKeys: ['payments'],
+    policyHash: 'hash-1',
+    complete: true,
+    secrets: { rewrapped: 3, current: 2, blocked: 1, left: 0 },
     ...over,
   }
 }
@@ -89,6 +122,8 @@ const kinds: Record<AuditRecord['kind'], fc.Arbitrary<unknown>> = {
     policyHash: option(hostile),
     transitKey: option(fc.record({ mount: hostile, name: hostile, versions: fc.array(number) })),
     etag: option(hostile),
+    rotation: option(hostile),
+    rotates: option(fc.array(hostile, { maxLength: 400 })),
     durationMs: number,
   }),
   refusals: fc.record({
@@ -128,6 +163,33 @@ const kinds: Record<AuditRecord['kind'], fc.Arbitrary<unknown>> = {
     to: hostile,
     documents: fc.array(hostile, { maxLength: 400 }),
     problems: number,
+  }),
+  effect: fc.record({
+    kind: fc.constant('effect'),
+    phase: hostile,
+    timeMs,
+    effect: hostile,
+    rotation: hostile,
+    caller: fc.record({ namespace: hostile, serviceAccount: hostile }),
+    transitKey: fc.record({ mount: hostile, name: hostile }),
+    secret: option(fc.record({ namespace: hostile, name: hostile })),
+    dataKeys: option(fc.array(hostile, { maxLength: 400 })),
+    from: number,
+    to: number,
+    outcome: option(hostile),
+  }),
+  rotation: fc.record({
+    kind: fc.constant('rotation'),
+    phase: hostile,
+    timeMs,
+    rotation: hostile,
+    caller: fc.record({ namespace: hostile, serviceAccount: hostile }),
+    transitKeys: fc.array(hostile, { maxLength: 400 }),
+    policyHash: hostile,
+    why: option(hostile),
+    resumed: option(fc.record({ by: hostile, target: number, retire: hostile })),
+    complete: option(fc.boolean()),
+    secrets: option(fc.record({ rewrapped: number, current: number, blocked: number, left: number })),
   }),
 }
 
