@@ -3,18 +3,20 @@
  * story proves otherwise; it owns the one deadline; and it writes the record before the reply leaves. Without a record
  * there is no reply, whatever the outcome was: fail closed, and equally, so that a full disk tells a caller nothing.
  */
-import type { Decision, Unauthenticated } from '../audit-log/record.ts'
+import type { Action, Decision, Unauthenticated } from '../audit-log/record.ts'
 import type { Clock } from '../clock.ts'
+import type { RotationStatus } from '../contract.ts'
 import { ruleOf } from '../contract.ts'
 import { asKeyholeError, KeyholeError } from '../errors.ts'
 import type { Caller } from './authenticate.ts'
-import type { Grant, Listing, SecretName } from './authorize.ts'
+import type { Grant, Listing, RotationGrant, SecretName } from './authorize.ts'
 import type { Sealed } from './ciphertext.ts'
 import type { Disclosed } from './disclose.ts'
+import type { Started } from './rotation/run.ts'
 
 /** A request as it arrived. */
 export interface Attempt {
-  readonly action: 'read' | 'list'
+  readonly action: Action
   readonly requestId: string
   /** The peer's address, for the record. */
   readonly peer: string
@@ -22,7 +24,7 @@ export interface Attempt {
   readonly gone: AbortSignal
   /** The secret asked for, once its name has proved well-formed. */
   readonly name?: SecretName
-  /** How many keys were asked for by name. */
+  /** How many keys were asked for by name: of a Secret, or Transit keys. */
   readonly asked: number
 }
 
@@ -47,6 +49,10 @@ export interface Entry {
   /** From here the envelope owns the plaintext: it disposes of it, unless it returns it. */
   disclosed(disclosed: Disclosed): Recorded<Disclosed>
   listed<L extends Listing>(listing: L): Recorded<L>
+  permitted(grant: RotationGrant): RotationGrant
+  /** From here the envelope owns what was started: it disposes of it, unless it returns it to be begun. */
+  started(started: Started): Recorded<Started>
+  surveyed(status: RotationStatus): Recorded<RotationStatus>
 }
 
 export type Story<T> = (entry: Entry, signal: AbortSignal) => Promise<Recorded<T>>
@@ -151,7 +157,8 @@ export function auditor({ log, clock, deadlineMs, policyHash }: AuditOptions): A
 }
 
 /** What the record says of how it ended. */
-interface Verdict extends Pick<Decision, 'outcome' | 'keys' | 'listed' | 'code' | 'why' | 'policyHash' | 'etag'> {
+interface Verdict
+  extends Pick<Decision, 'outcome' | 'keys' | 'listed' | 'code' | 'why' | 'policyHash' | 'etag' | 'rotation'> {
   readonly versions?: readonly number[]
 }
 
@@ -198,10 +205,15 @@ interface Draft {
   close(): void
 }
 
+function isAboutRotation({ action }: Attempt): boolean {
+  return action === 'rotate' || action === 'survey'
+}
+
 function openDraft(attempt: Attempt, policyInForce: () => string): Draft {
   let caller: Caller | undefined
   let policyHash: string | undefined
   let grant: Grant | undefined
+  let rotation: RotationGrant | undefined
   let made: { readonly record: Recorded<unknown>; readonly verdict: Verdict } | undefined
   let broken: KeyholeError | undefined
   let held: Disposable | undefined
@@ -261,6 +273,32 @@ function openDraft(attempt: Attempt, policyInForce: () => string): Draft {
         throw error
       }
     },
+    permitted(given) {
+      mustBeOpen()
+      must(isAboutRotation(attempt) && rotation === undefined, 'permitted-out-of-turn')
+      must(given.caller === caller, 'grant-of-another-caller')
+      rotation = given
+      return given
+    },
+    started(started) {
+      try {
+        mustBeOpen()
+        must(attempt.action === 'rotate', 'started-out-of-turn')
+        must(started.grant === rotation, 'started-under-another-grant')
+        const { id, joined } = started
+        const recorded = record(started, { outcome: joined ? 'joined' : 'started', keys: [], rotation: id })
+        held = started
+        return recorded
+      } catch (error) {
+        started[Symbol.dispose]()
+        throw error
+      }
+    },
+    surveyed(status) {
+      mustBeOpen()
+      must(attempt.action === 'survey' && rotation !== undefined, 'surveyed-out-of-turn')
+      return record(status, { outcome: 'listed', keys: [], listed: status.ledger.length })
+    },
     listed(listing) {
       mustBeOpen()
       must(attempt.action === 'list' && caller !== undefined, 'listed-out-of-turn')
@@ -279,6 +317,7 @@ function openDraft(attempt: Attempt, policyInForce: () => string): Draft {
     },
     decision({ versions = [], ...verdict }, startedAtMs, nowMs) {
       const asked = grant?.selection?.length ?? attempt.asked
+      const rotates = rotation?.keys.map(({ transitKey }) => transitKey.name)
       return {
         kind: 'decision',
         timeMs: nowMs,
@@ -287,8 +326,9 @@ function openDraft(attempt: Attempt, policyInForce: () => string): Draft {
         peer: attempt.peer,
         caller,
         secret: grant?.secret ?? (attempt.name && { namespace: caller?.namespace, ...attempt.name }),
-        otherKeys: Math.max(0, asked - verdict.keys.length),
-        policyHash: grant?.policyHash ?? policyHash,
+        otherKeys: Math.max(0, asked - verdict.keys.length - (rotates?.length ?? 0)),
+        policyHash: (grant ?? rotation)?.policyHash ?? policyHash,
+        rotates,
         transitKey: grant && { mount: grant.transitKey.mount, name: grant.transitKey.name, versions },
         ...verdict,
         durationMs: nowMs - startedAtMs,

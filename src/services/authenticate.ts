@@ -47,6 +47,8 @@ export interface Presented {
   readonly token: Token
   /** The address it came from, for a fair share of the reviews. */
   readonly peer: string
+  /** Asks anew, whatever is kept or being asked: for what must not outlive a revocation. */
+  readonly fresh?: boolean
 }
 
 export interface AuthenticateOptions {
@@ -67,9 +69,10 @@ export function authenticator(options: AuthenticateOptions): Authenticate {
   const kept = new LRUCache<string, Kept>({ max: options.maxKept })
   const reviews = joined<string, Caller>()
 
-  return async function authenticate({ token, peer }, signal) {
+  return async function authenticate({ token, peer, fresh = false }, signal) {
     // Each time, so that no review outlives the token that it was about.
     readClaims(token, options.claims, clock.now())
+    if (fresh) return callerOf(await review(token, peer, signal), options.claims.audience)
     const key = createHash('sha256').update(token.reveal()).digest('base64')
     const known = kept.get(key)
     if (known !== undefined && stands(known)) return known.caller

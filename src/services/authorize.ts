@@ -6,13 +6,16 @@ import type { Clock } from '../clock.ts'
 import type { ListedSecret } from '../contract.ts'
 import { KeyholeError } from '../errors.ts'
 import type { Granted, Policy } from '../policy/decide.ts'
-import { decide, listFor } from '../policy/decide.ts'
+import { decide, listFor, rotatable } from '../policy/decide.ts'
+import type { TransitKey } from '../policy/schema.ts'
+import type { SecretUnder } from '../policy/secrets-under.ts'
+import { secretsUnder } from '../policy/secrets-under.ts'
 import type { Caller } from './authenticate.ts'
 
 declare const decided: unique symbol
 
 /** What a permit is for. Only a `Sealed<'read'>` can be opened. */
-export type Action = 'read'
+export type Action = 'read' | 'rotate'
 
 /** A caller's right to some keys of one Secret, as the policy stood when it was asked. */
 export interface Grant<A extends Action = Action> extends Granted {
@@ -24,6 +27,20 @@ export interface Grant<A extends Action = Action> extends Granted {
   readonly raw: boolean
   /** The hash of the policy that granted it. */
   readonly policyHash: string
+}
+
+/** A caller's right to rotate some Transit keys, and the Secrets that rest under them, as the policy stood. */
+export interface RotationGrant {
+  readonly [decided]: 'rotate'
+  readonly caller: Caller
+  /** By name; at least one. */
+  readonly keys: readonly RotatableKey[]
+  readonly policyHash: string
+}
+
+export interface RotatableKey {
+  readonly transitKey: TransitKey
+  readonly secrets: readonly SecretUnder[]
 }
 
 /** A name as the path gives it: `db` or `db.payments`. */
@@ -44,6 +61,11 @@ export interface Authorize {
   /** @throws KeyholeError NOT_GRANTED (the same for every reason), KEY_UNUSABLE or NOT_ACCEPTABLE (to readers only). */
   read(caller: Caller, ask: Ask): Grant<'read'>
   list(caller: Caller): Listing
+  /**
+   * @param keys names; absent: all that the caller may rotate.
+   * @throws KeyholeError NOT_GRANTED: the same for a key that does not exist, one of somebody else's, and none at all.
+   */
+  rotate(caller: Caller, keys?: readonly string[]): RotationGrant
 }
 
 export interface Listing {
@@ -74,6 +96,15 @@ export function authorizer(policyInForce: () => Policy, clock: Clock): Authorize
       }))
       return { secrets, policyHash: policy.hash }
     },
+    rotate(caller, asked) {
+      const policy = policyInForce()
+      const may = rotatable(policy, caller)
+      const keys = asked === undefined ? may : may.filter(({ name }) => asked.includes(name))
+      if (keys.length === 0) throw mayNotRotate(caller, 'not-an-admin')
+      if (asked?.some((name) => !keys.some((key) => key.name === name))) throw mayNotRotate(caller, 'key-not-granted')
+      const rotated = keys.map((transitKey) => ({ transitKey, secrets: secretsUnder(policy, transitKey) }))
+      return { caller, keys: rotated, policyHash: policy.hash } as Partial<RotationGrant> as RotationGrant
+    },
   }
 }
 
@@ -84,6 +115,13 @@ function notGranted(caller: Caller, why: string): KeyholeError {
   return new KeyholeError('NOT_GRANTED', {
     why,
     detail: `${caller.namespace}/${caller.serviceAccount} has no such grant. GET /secrets lists what it has.`,
+  })
+}
+
+function mayNotRotate(caller: Caller, why: string): KeyholeError {
+  return new KeyholeError('NOT_GRANTED', {
+    why,
+    detail: `${caller.namespace}/${caller.serviceAccount} may not rotate that. TransitKeys name who may, in spec.rotation.admins.`,
   })
 }
 

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { KeyholeError } from '../errors.ts'
 import type { Action, Grant } from './authorize.ts'
+import { transitCiphertext } from './transit-ciphertext.ts'
 import { secretRefusal } from './upstream.ts'
 
 declare const fetched: unique symbol
@@ -90,16 +91,10 @@ function dataKeysOf(grant: Grant<'read'>, { data }: StoredSecret): { present: En
   return { present, missing }
 }
 
-const CIPHERTEXT = /^vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}$/
-
-function sealedPart(dataKey: string, value: string): SealedPart {
-  if (value === '') throw new KeyholeError('CIPHERTEXT_REJECTED', { why: 'empty' })
-  const bytes = Buffer.from(value, 'base64')
-  if (bytes.toString('base64') !== value) throw new KeyholeError('CIPHERTEXT_REJECTED', { why: 'not-base64' })
-  const ciphertext = bytes.toString('latin1')
-  const version = CIPHERTEXT.exec(ciphertext)?.[1]
-  if (version === undefined) throw new KeyholeError('CIPHERTEXT_REJECTED', { why: 'not-transit-ciphertext' })
-  return { dataKey, ciphertext, keyVersion: Number(version) }
+function sealedPart(dataKey: string, stored: string): SealedPart {
+  const found = transitCiphertext(stored)
+  if (typeof found === 'string') throw new KeyholeError('CIPHERTEXT_REJECTED', { why: found })
+  return { dataKey, ...found }
 }
 
 /** What the reply may hold, sorted: the keys asked for, or all that are granted; undefined: whatever is there. */

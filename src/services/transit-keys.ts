@@ -7,7 +7,6 @@
  * by doubling and halving.
  */
 import type { Clock } from '../clock.ts'
-import { every } from '../clock.ts'
 import type { UpstreamKind } from '../errors.ts'
 import { KeyholeError, UpstreamError } from '../errors.ts'
 import type { TransitKey } from '../policy/schema.ts'
@@ -106,21 +105,6 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKey
       for (const key of bound) await question(key, signal).catch(() => {})
     },
     conditions: () => new Map([...known.values()].map(({ key, condition }) => [key.name, condition])),
-  }
-}
-
-/** Keeps the hourly question going until cancelled. */
-export function recheckEvery(
-  clock: Clock,
-  ms: number,
-  keys: TransitKeys,
-  inForce: () => Iterable<TransitKey>,
-): () => void {
-  const stopping = new AbortController()
-  const cancel = every(clock, ms, () => void keys.recheck(inForce(), stopping.signal))
-  return () => {
-    cancel()
-    stopping.abort()
   }
 }
 

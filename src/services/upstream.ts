@@ -31,12 +31,21 @@ const KUBERNETES_FIXES: Partial<Record<UpstreamKind, string>> = {
 
 /** For login and decrypt: 503 where waiting can help, 422 where this ciphertext or its key must be mended. */
 export function vaultRefusal(thrown: unknown): unknown {
+  return vaultRefusalWith(VAULT_FIXES, thrown)
+}
+
+/** The same for what a rotation asks of Vault. */
+export function rotationRefusal(thrown: unknown): unknown {
+  return vaultRefusalWith(ROTATION_FIXES, thrown)
+}
+
+function vaultRefusalWith(fixes: Partial<Record<UpstreamKind, string>>, thrown: unknown): unknown {
   if (!(thrown instanceof UpstreamError)) return thrown
   const { kind } = thrown
   return new KeyholeError(VAULT_CODES[kind] ?? 'VAULT_UNAVAILABLE', {
     why: `vault-${kind}`,
     cause: thrown,
-    ...fixFor(VAULT_FIXES, kind),
+    ...fixFor(fixes, kind),
   })
 }
 
@@ -70,6 +79,15 @@ const VAULT_FIXES: Partial<Record<UpstreamKind, string>> = {
   'too-new':
     'the ciphertext names a key version that this Vault does not have: a standby that lags, a Vault restored from a backup, or a forged Secret',
   'too-old': "the ciphertext is older than the key's min_decryption_version: encrypt the Secret again",
+}
+
+const ROTATION_FIXES: Partial<Record<UpstreamKind, string>> = {
+  ...VAULT_FIXES,
+  forbidden:
+    'give the Vault role that rotates a policy with "update" on <mount>/rewrap/<key>, "read" on <mount>/keys/<key>, "update" on <mount>/keys/<key>/rotate, and "update" on <mount>/keys/<key>/config with allowed_parameters = {"min_decryption_version" = []}',
+  'role-missing': 'create the Vault role, or name the right one in vaultRoles.rotate of the TransitKey',
+  'bad-request':
+    "see Vault's audit log: the key's type cannot be rewrapped, or its min_encryption_version stands below the minimum to be set (0 follows the newest)",
 }
 
 function fixFor(fixes: Partial<Record<UpstreamKind, string>>, kind: UpstreamKind): { fix?: string } {

@@ -106,7 +106,7 @@ export function vaultSessions(options: VaultSessionOptions): VaultSessions {
  * A login's 403 says nothing of the role's rights: Vault answers so, too, while it cannot reach the API server. Told
  * apart here, or an outage there would look like a missing policy of every key.
  */
-function loginRefusal(thrown: unknown): unknown {
+export function loginRefusal(thrown: unknown): unknown {
   if (!(thrown instanceof UpstreamError && thrown.kind === 'forbidden')) return thrown
   return new UpstreamError('vault', 'unauthorized', thrown.status)
 }

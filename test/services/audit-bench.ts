@@ -1,11 +1,13 @@
 /** What the envelope's tests are made of: permits as the stages would hand them on, and a ledger that remembers. */
 import type { Decision, Unauthenticated } from '../../src/audit-log/record.ts'
+import type { RotationStatus } from '../../src/contract.ts'
 import { KeyholeError } from '../../src/errors.ts'
 import type { Attempt, Ledger } from '../../src/services/audit.ts'
 import type { Caller } from '../../src/services/authenticate.ts'
-import type { Grant, Listing } from '../../src/services/authorize.ts'
+import type { Grant, Listing, RotationGrant } from '../../src/services/authorize.ts'
 import type { Sealed } from '../../src/services/ciphertext.ts'
 import type { Disclosed } from '../../src/services/disclose.ts'
+import type { Started } from '../../src/services/rotation/run.ts'
 
 export const CANARY = 'canary-7d1f0c'
 
@@ -66,6 +68,37 @@ export function disclosed(under: Grant<'read'>, keys: readonly string[] = ['PGHO
 
 export function listing(names: readonly string[]): Listing {
   return { policyHash: 'hash-1', secrets: names.map((name) => ({ name, keys: [], all: true })) }
+}
+
+/** To rotate these keys. */
+export function rotationGrant(of: Caller, names: readonly string[] = ['payments']): RotationGrant {
+  const keys = names.map((name) => ({ transitKey: { mount: 'transit', name }, secrets: [] }))
+  return { caller: of, keys, policyHash: 'hash-1' } as unknown as RotationGrant
+}
+
+export interface Disposed {
+  disposed: number
+}
+
+export function started(under: RotationGrant, joined = false): Started & Disposed {
+  return {
+    grant: under,
+    id: 'rotation-1',
+    joined,
+    begin: () => {
+      throw new Error('the envelope begins nothing')
+    },
+    disposed: 0,
+    [Symbol.dispose]() {
+      this.disposed += 1
+    },
+  }
+}
+
+export function rotationStatus(keys: number): RotationStatus {
+  const entry = { key: 'k', mount: 'transit', secrets: 0, versions: {}, drift: [], gitops: [], blocked: [] }
+  const ledger = Array.from({ length: keys }, () => entry)
+  return { running: null, last: null, ledger, surveyedAt: '2026-01-15T00:00:00.000Z' }
 }
 
 export interface TestLedger extends Ledger {

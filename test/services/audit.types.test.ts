@@ -2,7 +2,8 @@
 import { expect, it } from 'vitest'
 import type { Audit, Entry, Recorded, Unchanged } from '../../src/services/audit.ts'
 import type { Disclosed } from '../../src/services/disclose.ts'
-import { attempt, caller, disclosed, grant } from './audit-bench.ts'
+import type { Started } from '../../src/services/rotation/run.ts'
+import { attempt, caller, disclosed, grant, rotationGrant, started } from './audit-bench.ts'
 
 declare const audit: Audit
 declare const entry: Entry
@@ -29,6 +30,21 @@ function mustNotCompile(): void {
 
   // @ts-expect-error a grant in place of what was disclosed under it
   entry.disclosed(of)
+
+  // @ts-expect-error a rotation that somebody made up
+  entry.permitted({ caller: caller(), keys: [], policyHash: '' })
+
+  // @ts-expect-error a grant to read is none to rotate
+  entry.permitted(of)
+
+  // @ts-expect-error nor the other way round
+  entry.granted(rotationGrant(caller()))
+
+  // @ts-expect-error the id of a rotation in place of one that was started
+  entry.started({ id: 'rotation-1', joined: false })
+
+  // @ts-expect-error a rotation that was started and not recorded
+  void audit<Started>(attempt(), async () => started(rotationGrant(caller())))
 
   // @ts-expect-error something opened cannot be unchanged
   entry.unchanged(disclosed(of))

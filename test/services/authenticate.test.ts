@@ -61,6 +61,7 @@ function door(options: Partial<AuthenticateOptions> & { answer?: Review | Error;
     gate,
     own: jwt(claimsAt(clock.now())),
     enter: (token: Token, peer = '10.0.0.1', signal = patient) => authenticate({ token, peer }, signal),
+    enterFresh: (token: Token, signal = patient) => authenticate({ token, peer: '10.0.0.1', fresh: true }, signal),
   }
 }
 
@@ -386,5 +387,57 @@ describe('authenticate: reviews in flight', () => {
     }
     expect(asked).toHaveLength(6)
     await expect(enter(own)).rejects.toMatchObject({ why: 'expired' })
+  })
+})
+
+describe('authenticate: fresh, for what must not outlive a revocation', () => {
+  test('is never answered from what is kept', async () => {
+    const { enter, enterFresh, own, asked } = door({ answer: YES })
+    await enter(own)
+    await enterFresh(own)
+    await enterFresh(own)
+    expect(asked).toHaveLength(3)
+  })
+
+  test('refuses a token that was revoked since its review was kept', async () => {
+    const { enter, enterFresh, own, asked } = door()
+    const first = enter(own)
+    await settled()
+    asked[0]?.answer.resolve(YES)
+    await first
+    const second = enterFresh(own)
+    await settled()
+    asked[1]?.answer.resolve({ ...YES, authenticated: false })
+    await expect(second).rejects.toMatchObject({ code: 'TOKEN_REJECTED', why: 'not-authenticated' })
+  })
+
+  test('never joins a review that was begun earlier, nor is joined itself', async () => {
+    const { enter, enterFresh, own, asked } = door({ bounds: { inside: 8, waiting: 8, sharePerPeer: 1 } })
+    const all = [enter(own), enterFresh(own), enterFresh(own), enter(own)]
+    await settled()
+    expect(asked).toHaveLength(3)
+    for (const { answer } of asked) answer.resolve(YES)
+    await Promise.all(all)
+  })
+
+  test('is kept for nobody', async () => {
+    const { enter, enterFresh, own, asked } = door({ answer: YES })
+    await enterFresh(own)
+    await enter(own)
+    expect(asked).toHaveLength(2)
+  })
+
+  test('reads the claims first, and takes its place at the turnstile, like every other', async () => {
+    const { enterFresh, own, asked, gate, clock } = door()
+    await expect(enterFresh(jwt(claimsAt(clock.now(), { aud: ['vault'] })))).rejects.toMatchObject({
+      code: 'TOKEN_AUDIENCE',
+    })
+    expect(asked).toHaveLength(0)
+    const answer = enterFresh(own)
+    await settled()
+    expect(gate.inside()).toBe(1)
+    asked[0]?.answer.reject(new UpstreamError('kubernetes', 'timeout'))
+    await expect(answer).rejects.toMatchObject({ code: 'KUBERNETES_UNAVAILABLE' })
+    expect(gate.inside()).toBe(0)
   })
 })

@@ -186,3 +186,106 @@ describe('authorize.list', () => {
     ])
   })
 })
+
+describe('authorize.rotate', () => {
+  const ROTATED = `
+apiVersion: keyhole.dev/v1alpha1
+kind: TransitKey
+metadata: { name: payments }
+spec:
+  namespaces: [payments]
+  rotation: { admins: [{ namespace: keyhole, serviceAccount: cron }] }
+---
+apiVersion: keyhole.dev/v1alpha1
+kind: TransitKey
+metadata: { name: ledger }
+spec:
+  namespaces: [payments]
+  rotation: { admins: [{ namespace: keyhole, serviceAccount: cron }, { namespace: payments, serviceAccount: api }] }
+---
+apiVersion: keyhole.dev/v1alpha1
+kind: TransitKey
+metadata: { name: theirs }
+spec:
+  namespaces: [bi]
+  rotation: { admins: [{ namespace: bi, serviceAccount: cron }] }
+---
+apiVersion: keyhole.dev/v1alpha1
+kind: SecretGrant
+metadata: { name: db, namespace: payments }
+spec:
+  secretRef: { name: payments-db, key: secrets.json }
+  transitKey: payments
+  readers: [{ serviceAccount: worker, allKeys: true }]
+`
+  const rotated = parsePolicy([{ path: 'policy.yaml', text: ROTATED }]).policy
+  const { rotate } = authorizer(() => rotated, clock)
+  const CRON = callerOf({ namespace: 'keyhole', serviceAccount: 'cron' })
+
+  const refused: [string, typeof CALLER, string[] | undefined, string][] = [
+    ['whom no key names', callerOf({ serviceAccount: 'worker' }), undefined, 'not-an-admin'],
+    ['whom no key names, by name', callerOf({ serviceAccount: 'worker' }), ['payments'], 'not-an-admin'],
+    [
+      'the admin of that name in another namespace',
+      callerOf({ namespace: 'payments', serviceAccount: 'cron' }),
+      undefined,
+      'not-an-admin',
+    ],
+    ['a key of somebody else', CRON, ['theirs'], 'not-an-admin'],
+    ['a key that does not exist', CRON, ['nothing'], 'not-an-admin'],
+    ['a name of the prototype', CRON, ['constructor'], 'not-an-admin'],
+    ['a key of its own and one of somebody else', CRON, ['payments', 'theirs'], 'key-not-granted'],
+    ['a key of its own and one that does not exist', CRON, ['payments', 'nothing'], 'key-not-granted'],
+  ]
+
+  test.each(refused)('refuses %s', (_, caller, keys, why) => {
+    expect(refusalOf(() => rotate(caller, keys))).toMatchObject({ code: 'NOT_GRANTED', why })
+  })
+
+  test('refuses each in the same words, which name the caller and nothing that it asked for', () => {
+    const details = refused.map(([, caller, keys]) =>
+      refusalOf(() => rotate(caller, keys)).detail.replace(`${caller.namespace}/${caller.serviceAccount}`, 'WHO'),
+    )
+    expect(new Set(details)).toEqual(
+      new Set(['WHO may not rotate that. TransitKeys name who may, in spec.rotation.admins.']),
+    )
+  })
+
+  test('refuses a token that is bound to no pod', () => {
+    const { pod: _, ...unbound } = CRON
+    expect(refusalOf(() => rotate(unbound as typeof CRON))).toMatchObject({ why: 'not-an-admin' })
+  })
+
+  test('permits all that the caller may rotate, by name, with the Secrets under each', () => {
+    expect(rotate(CRON)).toEqual({
+      caller: CRON,
+      policyHash: rotated.hash,
+      keys: [
+        { transitKey: rotated.transitKeys.get('ledger'), secrets: [] },
+        {
+          transitKey: rotated.transitKeys.get('payments'),
+          secrets: [{ namespace: 'payments', secret: 'payments-db', dataKeys: ['secrets.json'], others: new Set() }],
+        },
+      ],
+    })
+    expect(rotate(CALLER).keys.map(({ transitKey }) => transitKey.name)).toEqual(['ledger'])
+  })
+
+  test('permits what was asked for and no more', () => {
+    expect(rotate(CRON, ['payments']).keys.map(({ transitKey }) => transitKey.name)).toEqual(['payments'])
+  })
+
+  test('goes by the policy in force at the time', () => {
+    let inForce = rotated
+    const { rotate: now } = authorizer(() => inForce, clock)
+    expect(now(CRON).policyHash).toBe(rotated.hash)
+    inForce = policy
+    expect(refusalOf(() => now(CRON))).toMatchObject({ why: 'not-an-admin' })
+  })
+
+  test('gives an admin nothing to read', () => {
+    const { read, list } = authorizer(() => rotated, clock)
+    expect(refusalOf(() => read(CRON, ask('db', { namespace: 'payments' })))).toMatchObject({ code: 'NOT_GRANTED' })
+    expect(list(CRON).secrets).toEqual([])
+  })
+})

@@ -4,7 +4,7 @@ import type { UpstreamKind } from '../../src/errors.ts'
 import { UpstreamError } from '../../src/errors.ts'
 import type { TransitKey } from '../../src/policy/schema.ts'
 import type { KeyCondition } from '../../src/services/transit-keys.ts'
-import { recheckEvery, transitKeys } from '../../src/services/transit-keys.ts'
+import { transitKeys } from '../../src/services/transit-keys.ts'
 import { settled, virtualClock } from '../virtual-clock.ts'
 import { transitKeyOf } from './permits.ts'
 
@@ -264,24 +264,6 @@ describe('recheck', () => {
     await keys.recheck([a, b], patient)
     await keys.recheck([transitKeyOf({ name: 'b', vaultRoles: { read: 'r' } })], AbortSignal.abort('stopped'))
     expect(keys.conditions().size).toBe(0)
-  })
-
-  test('goes on every hour until it is stopped, which ends the question in flight', async () => {
-    const { keys, asked, clock, vault } = probing('context-missing')
-    const stop = recheckEvery(clock, KEEP_MS, keys, () => [a])
-    await clock.advance(2 * KEEP_MS)
-    expect(asked).toHaveLength(2)
-    const signals: AbortSignal[] = []
-    vault.answer = (_key, _ciphertext, signal) => {
-      signals.push(signal)
-      return new Promise(() => {})
-    }
-    await clock.advance(KEEP_MS)
-    stop()
-    await clock.advance(2 * KEEP_MS)
-    expect(asked).toHaveLength(3)
-    expect(signals.map(({ aborted }) => aborted)).toEqual([true])
-    expect(clock.timers()).toBe(0)
   })
 })
 

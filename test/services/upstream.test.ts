@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { UpstreamKind } from '../../src/errors.ts'
 import { KeyholeError, UpstreamError } from '../../src/errors.ts'
-import { kubernetesRefusal, secretRefusal, vaultRefusal } from '../../src/services/upstream.ts'
+import { kubernetesRefusal, rotationRefusal, secretRefusal, vaultRefusal } from '../../src/services/upstream.ts'
 
 const KINDS = [
   'unavailable',
@@ -86,17 +86,32 @@ describe('vaultRefusal', () => {
 
   test.each(KINDS)('%s has its code', (kind) => {
     const error = new UpstreamError('vault', kind)
-    expect(vaultRefusal(error)).toMatchObject({ code: CODES[kind], why: `vault-${kind}`, cause: error })
+    const told = { code: CODES[kind], why: `vault-${kind}`, cause: error }
+    expect(vaultRefusal(error)).toMatchObject(told)
+    expect(rotationRefusal(error)).toMatchObject(told)
   })
 
   test.each(KINDS.filter((kind) => CODES[kind] === 'KEY_UNUSABLE'))('%s says what to mend', (kind) => {
-    expect(vaultRefusal(new UpstreamError('vault', kind))).toHaveProperty('fix', expect.any(String))
+    const error = new UpstreamError('vault', kind)
+    for (const refusal of [vaultRefusal, rotationRefusal])
+      expect(refusal(error)).toHaveProperty('fix', expect.any(String))
+  })
+
+  test('asks for the rights of whoever was refused: a reader decrypts, a rotator does not', () => {
+    const forbidden = new UpstreamError('vault', 'forbidden', 403)
+    expect(vaultRefusal(forbidden)).toHaveProperty('fix', expect.stringContaining('/decrypt/'))
+    const { fix } = rotationRefusal(forbidden) as KeyholeError
+    expect(fix).toMatch(/\/rewrap\/.*\/rotate"?.*\/config"? with allowed_parameters/)
+    expect(fix).not.toContain('decrypt/')
+    const missing = rotationRefusal(new UpstreamError('vault', 'role-missing'))
+    expect(missing).toHaveProperty('fix', expect.stringContaining('vaultRoles.rotate'))
   })
 })
 
 test('what is not of an upstream passes through: a deadline, a refusal, a defect', () => {
   for (const thrown of ['gone', undefined, new Error('defect'), new KeyholeError('OVERLOADED')]) {
-    for (const refusal of [kubernetesRefusal, secretRefusal, vaultRefusal]) expect(refusal(thrown)).toBe(thrown)
+    for (const refusal of [kubernetesRefusal, secretRefusal, vaultRefusal, rotationRefusal])
+      expect(refusal(thrown)).toBe(thrown)
   }
 })
 

@@ -1,0 +1,53 @@
+/**
+ * Secrets that have just left the policy. Whoever drops a grant by mistake should find that its Secret still opens, so
+ * for a while they keep old versions from being retired.
+ */
+import { createHash } from 'node:crypto'
+import type { SecretUnder } from '../../policy/secrets-under.ts'
+import type { JournalState, Known } from './journal-state.ts'
+import { idOf } from './wanted.ts'
+
+/** How long a Secret that left the policy counts. */
+const DROPPED_FOR_MS = 7 * 86_400_000
+/** So many that nobody finds a Secret of their own with the digest of another's. */
+const DIGEST_CHARS = 10
+/** Stands for the Secrets that were too many to remember. */
+const UNTOLD = '*'
+
+/** What is to be known of the key from now on. */
+export function remembered(
+  known: readonly Known[],
+  key: string,
+  secrets: readonly SecretUnder[],
+  nowMs: number,
+): Known {
+  const before = known.find((one) => one.key === key)
+  const digests = secrets.map(digestOf)
+  const here = new Set(digests)
+  const gone = before?.secrets === null ? [UNTOLD] : digestsIn(before?.secrets ?? '').filter((one) => !here.has(one))
+  const stillGone = Object.entries(before?.dropped ?? {}).filter(
+    ([digest, sinceMs]) => !here.has(digest) && nowMs - sinceMs < DROPPED_FOR_MS,
+  )
+  const dropped = Object.fromEntries([...gone.map((digest) => [digest, nowMs] as const), ...stillGone])
+  return { key, secrets: digests.join(''), dropped }
+}
+
+/** How many Secrets of the key left the policy lately. */
+export function droppedOf(
+  state: JournalState,
+  key: string,
+  secrets: readonly SecretUnder[],
+  nowMs: number,
+): number | 'unknown' {
+  const { dropped } = remembered(state.known, key, secrets, nowMs)
+  const forgot = state.forgotAtMs !== undefined && nowMs - state.forgotAtMs < DROPPED_FOR_MS
+  return forgot || Object.hasOwn(dropped, UNTOLD) ? 'unknown' : Object.keys(dropped).length
+}
+
+function digestOf(secret: SecretUnder): string {
+  return createHash('sha256').update(idOf(secret)).digest('base64url').slice(0, DIGEST_CHARS)
+}
+
+function digestsIn(text: string): readonly string[] {
+  return text.match(/.{10}/g) ?? []
+}

@@ -1,0 +1,219 @@
+/**
+ * What the Lease remembers between two processes, as one annotation of at most 64 KiB. Whoever may edit the Lease can
+ * write anything there, so it is read as hostile: what does not have exactly this shape is no state at all.
+ */
+import { z } from 'zod'
+import { BLOCKED } from '../../contract.ts'
+
+/** What a rotation of one Transit key has set out to do, written before anything changes and gone once it is done. */
+export interface Intent {
+  readonly id: string
+  readonly key: string
+  readonly mount: string
+  /** The newest version when it began. */
+  readonly from: number
+  /** The version that every Secret is to have. */
+  readonly target: number
+  readonly mode: 'rotate' | 'rewrap'
+  readonly retire: 'after-grace' | 'now' | 'never'
+  /** `namespace/serviceAccount` of who asked for it. */
+  readonly by: string
+  readonly startedAtMs: number
+  /** Written before min_decryption_version is raised, so that whoever finds it knows what to go back to. */
+  readonly raising?: { readonly before: number; readonly after: number } | undefined
+}
+
+/** The rotation that runs, for whoever has to be told to wait. */
+export interface RunMark {
+  readonly id: string
+  readonly startedAtMs: number
+  readonly done: number
+  readonly total: number
+  readonly idempotency?: Idempotency | undefined
+}
+
+/** SHA-256 of Idempotency-Key and caller, and of both with the body: the words themselves are the caller's. */
+export interface Idempotency {
+  readonly key: string
+  readonly request: string
+}
+
+/** What the last rotation came to, told key by key: whoever may rotate one need not know of the others. */
+export interface Last {
+  readonly id: string
+  readonly finishedAtMs: number
+  readonly keys: readonly LastKey[]
+  readonly failures: readonly Failure[]
+  readonly idempotency?: Idempotency | undefined
+}
+
+export interface LastKey extends Counts {
+  readonly key: string
+  readonly complete: boolean
+}
+
+/** Secrets by what became of them. */
+export interface Counts {
+  readonly rewrapped: number
+  readonly current: number
+  readonly blocked: number
+  readonly left: number
+}
+
+export interface Failure {
+  readonly key: string
+  readonly namespace: string
+  readonly name: string
+  readonly outcome: 'blocked' | 'left'
+  readonly code?: keyof typeof BLOCKED | undefined
+}
+
+/** The Secrets that the policy had under a key when it was last rotated: digests, end to end; `null`: too many to remember. */
+export interface Known {
+  readonly key: string
+  readonly secrets: string | null
+  /** Digests that the policy has no more, and since when, in epoch ms. */
+  readonly dropped: Readonly<Record<string, number>>
+}
+
+export interface JournalState {
+  /** What is unfinished: at most one of each Transit key. */
+  readonly intents: readonly Intent[]
+  readonly run?: RunMark | undefined
+  readonly last?: Last | undefined
+  /** Each Transit key once. A list: `__proto__` may be the name of one. */
+  readonly known: readonly Known[]
+  /** When what was known was lost: Secrets that left the policy before then are not known to have. */
+  readonly forgotAtMs?: number | undefined
+}
+
+export const EMPTY_STATE: JournalState = { intents: [], known: [] }
+
+export function intentFor(state: JournalState, key: string): Intent | undefined {
+  return state.intents.find((intent) => intent.key === key)
+}
+
+export function withIntent(state: JournalState, intent: Intent): JournalState {
+  return { ...state, intents: [...withoutIntent(state, intent.key).intents, intent] }
+}
+
+export function withoutIntent(state: JournalState, key: string): JournalState {
+  return { ...state, intents: state.intents.filter((intent) => intent.key !== key) }
+}
+
+/** Of the annotation; the API server itself takes 256 KiB of all annotations together. */
+export const MAX_STATE_BYTES = 64 * 1024
+export const MAX_FAILURES = 50
+
+const name = z.string().min(1).max(253)
+const id = z.string().regex(/^[0-9a-f-]{1,64}$/)
+const version = z.int().min(1)
+const count = z.int().min(0)
+const time = z.number().min(0).max(8.64e15)
+const mount = z.string().min(1).max(256)
+const mode = z.enum(['rotate', 'rewrap'])
+const retire = z.enum(['after-grace', 'now', 'never'])
+const hash = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/)
+const idempotency = z.strictObject({ key: hash, request: hash })
+
+const State = z.strictObject({
+  intents: z.array(
+    z.strictObject({
+      id,
+      key: name,
+      mount,
+      from: version,
+      target: version,
+      mode,
+      retire,
+      by: z.string().min(3).max(400),
+      startedAtMs: time,
+      raising: z.strictObject({ before: version, after: version }).optional(),
+    }),
+  ),
+  run: z
+    .strictObject({ id, startedAtMs: time, done: count, total: count, idempotency: idempotency.optional() })
+    .optional(),
+  last: z
+    .strictObject({
+      id,
+      finishedAtMs: time,
+      failures: z
+        .array(
+          z.strictObject({
+            key: name,
+            namespace: name,
+            name,
+            outcome: z.enum(['blocked', 'left']),
+            code: z.enum(Object.keys(BLOCKED) as [keyof typeof BLOCKED]).optional(),
+          }),
+        )
+        .max(MAX_FAILURES),
+      keys: z
+        .array(
+          z.strictObject({
+            key: name,
+            complete: z.boolean(),
+            rewrapped: count,
+            current: count,
+            blocked: count,
+            left: count,
+          }),
+        )
+        .max(1_000),
+      idempotency: idempotency.optional(),
+    })
+    .optional(),
+  known: z.array(
+    z.strictObject({
+      key: name,
+      secrets: z
+        .string()
+        .regex(/^(?:[A-Za-z0-9_-]{10})*$/)
+        .nullable(),
+      dropped: z.record(z.string().max(10), time),
+    }),
+  ),
+  forgotAtMs: time.optional(),
+})
+
+/** Undefined for what keyhole did not write. An empty text is an empty state. */
+export function parseState(text: string): JournalState | undefined {
+  if (text === '') return EMPTY_STATE
+  if (Buffer.byteLength(text) > MAX_STATE_BYTES) return undefined
+  try {
+    return State.parse(JSON.parse(text))
+  } catch {
+    // Its message quotes what it choked on.
+    return undefined
+  }
+}
+
+/** Within the bound. Intents are never dropped; where what is known of keys had to be, that it was is. */
+export function formatState(state: JournalState, nowMs: number): string {
+  for (const smaller of shrinking(state)) {
+    const text = JSON.stringify(smaller)
+    if (Buffer.byteLength(text) <= MAX_STATE_BYTES) return text
+  }
+  const { intents, run } = state
+  return JSON.stringify({ intents, run, known: [], forgotAtMs: nowMs })
+}
+
+/**
+ * What is dropped first is what costs least: the failures of the last rotation, then all that is told of it, then what is
+ * known of keys, the longest first, for which retirement then waits.
+ */
+function* shrinking({ last, ...state }: JournalState): Generator<JournalState> {
+  yield { last, ...state }
+  if (last !== undefined) yield { last: { ...last, failures: [] }, ...state }
+  yield state
+  const longestFirst = state.known.toSorted((a, b) => sizeOf(b) - sizeOf(a))
+  for (const [index] of longestFirst.entries()) {
+    const forgotten = longestFirst.slice(0, index + 1).map(({ key }) => ({ key, secrets: null, dropped: {} }))
+    yield { ...state, known: [...forgotten, ...longestFirst.slice(index + 1)] }
+  }
+}
+
+function sizeOf(known: Known): number {
+  return JSON.stringify(known).length
+}

@@ -1,0 +1,33 @@
+/** What the Lease has room for of a rotation that is over. */
+import type { KeyReport } from '../../contract.ts'
+import type { Counts, Failure, Last } from './journal-state.ts'
+import { MAX_FAILURES } from './journal-state.ts'
+import type { Order } from './run.ts'
+
+export interface Ended {
+  readonly id: string
+  readonly order: Order
+  readonly finishedAtMs: number
+  readonly reports: readonly KeyReport[]
+}
+
+export function lastOf({ id, order, finishedAtMs, reports }: Ended): Last {
+  const failures = reports.flatMap(({ key, secrets }) =>
+    secrets.flatMap(({ namespace, name, outcome, code }): Failure[] =>
+      outcome === 'blocked' || outcome === 'left' ? [{ key, namespace, name, outcome, code }] : [],
+    ),
+  )
+  return {
+    id,
+    finishedAtMs,
+    keys: reports.map((report) => ({ key: report.key, complete: report.complete, ...countsOf([report]) })),
+    failures: failures.slice(0, MAX_FAILURES),
+    idempotency: order.idempotency,
+  }
+}
+
+export function countsOf(reports: readonly KeyReport[]): Counts {
+  const counts = { rewrapped: 0, current: 0, blocked: 0, left: 0 }
+  for (const { secrets } of reports) for (const { outcome } of secrets) counts[outcome] += 1
+  return counts
+}

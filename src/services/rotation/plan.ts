@@ -1,0 +1,99 @@
+/** What a rotation decides, as pure functions: a rotation and its dry run ask the same ones. */
+import type { RetirementWhy } from '../../contract.ts'
+import type { TransitKey } from '../../policy/schema.ts'
+import type { TransitKeyInfo } from './ports.ts'
+import type { Wanted } from './wanted.ts'
+
+export interface Target {
+  readonly from: number
+  readonly target: number
+  readonly advance: 'made' | 'recent' | 'not-asked'
+}
+
+/** Only making a version waits for minInterval: within it, a key's Secrets are brought to the version there is. */
+export function targetOf({ mode, retire, transitKey }: Wanted, info: TransitKeyInfo, nowMs: number): Target {
+  const from = info.latestVersion
+  if (mode === 'rewrap') return { from, target: from, advance: 'not-asked' }
+  // A compromised version does not wait.
+  if (retire !== 'now' && recentForMs(transitKey, info, nowMs) > 0) return { from, target: from, advance: 'recent' }
+  return { from, target: from + 1, advance: 'made' }
+}
+
+/**
+ * How much longer the newest version counts as recent, by Vault's own record of when it was made; 0: no more. Unknown counts
+ * as long ago: the key came from a backup.
+ */
+export function recentForMs(
+  { rotation }: TransitKey,
+  { latestVersion, createdAtMs }: TransitKeyInfo,
+  nowMs: number,
+): number {
+  const madeAtMs = createdAtMs.get(latestVersion)
+  return madeAtMs === undefined ? 0 : Math.max(0, madeAtMs + rotation.minIntervalMs - nowMs)
+}
+
+/** What is known once every Secret was read and opened again. */
+export interface Standing {
+  readonly wanted: Wanted
+  readonly target: number
+  readonly minDecryptionVersion: number
+  /** The lowest version that any Secret of the key holds; undefined where none holds any. */
+  readonly lowest: number | undefined
+  readonly blocked: number
+  readonly left: number
+  readonly gitops: number
+  readonly policyChanged: boolean
+  /** Secrets that the policy had under this key not long ago; `unknown`: more than could be remembered. */
+  readonly dropped: number | 'unknown'
+}
+
+export type Retirement = { readonly raiseTo: number } | { readonly why: RetirementWhy; readonly detail: string }
+
+/**
+ * Whether an old version loses its use. Everything that could still hold ciphertext of it withholds that: a Secret that
+ * could not be moved, one that git will bring back, one that has just left the policy, anybody else who encrypts.
+ */
+export function retirementOf(standing: Standing): Retirement {
+  const { wanted, target, minDecryptionVersion: before, lowest = target } = standing
+  const { retire, transitKey } = wanted
+  const keep = retire === 'now' ? 0 : transitKey.rotation.grace
+  if (retire === 'never') return withheld('not-asked', 'Retirement was not asked for.')
+  if (!transitKey.exclusive) {
+    return withheld(
+      'not-exclusive',
+      'Others may encrypt with this key. Set exclusive: true on its TransitKey if nobody does.',
+    )
+  }
+  const raiseTo = Math.min(target - keep, lowest)
+  if (target - keep <= before) {
+    return withheld('nothing-older', `Versions from ${before} on are usable, as many as the grace of ${keep} keeps.`)
+  }
+  if (standing.left > 0) return withheld('secrets-left', `${standing.left} Secrets are not moved yet.`)
+  if (standing.blocked > 0) {
+    return withheld(
+      'secrets-blocked',
+      `${standing.blocked} Secrets cannot be moved: see what to do about each, then rotate again.`,
+    )
+  }
+  if (standing.gitops > 0) {
+    return withheld(
+      'gitops',
+      `${standing.gitops} Secrets are also written by a GitOps tool, whose repository holds the old ciphertext: commit the new one, or stop managing it there.`,
+    )
+  }
+  if (standing.policyChanged) {
+    return withheld('policy-changed', 'The policy changed meanwhile. The next rotation retires, if it stands still.')
+  }
+  if (standing.dropped !== 0) {
+    const count =
+      standing.dropped === 'unknown' ? 'More Secrets than keyhole remembers were' : `${standing.dropped} Secrets were`
+    return withheld('secrets-dropped', `${count} taken out of the policy lately, and may hold an old version still.`)
+  }
+  if (raiseTo <= before)
+    return withheld('nothing-older', `Some Secret holds version ${lowest}, the oldest that is usable.`)
+  return { raiseTo }
+}
+
+function withheld(why: RetirementWhy, detail: string): Retirement {
+  return { why, detail }
+}

@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'vitest'
+import type { RotationEvent } from '../../../src/contract.ts'
+import { UpstreamError } from '../../../src/errors.ts'
+import type { Intent } from '../../../src/services/rotation/journal-state.ts'
+import { withIntent } from '../../../src/services/rotation/journal-state.ts'
+import { claimOf, estateOf, RUN, wantedOf } from './stages.ts'
+
+/** What an earlier rotation has left on the Lease. */
+function leftOver(over: Partial<Intent> = {}): Intent {
+  return {
+    id: '0b',
+    key: 'payments',
+    mount: 'transit',
+    from: 2,
+    target: 3,
+    mode: 'rewrap',
+    retire: 'never',
+    by: 'keyhole/cron',
+    startedAtMs: 5,
+    ...over,
+  }
+}
+
+async function intended(left: Intent | undefined, latest = 2, mode: 'rotate' | 'rewrap' = 'rotate') {
+  const { there, key, stages } = estateOf({ 'payments/db': 1 }, { latest })
+  const events: RotationEvent[] = []
+  const wanted = wantedOf(key, { mode, told: (event) => events.push(event) })
+  const claim = await claimOf(there)
+  if (left !== undefined) await claim.write((state) => withIntent(state, left))
+  const permit = await stages.intend(claim, wanted)
+  return { there, claim, events, permit, known: wanted.draft.known }
+}
+
+describe('intend', () => {
+  test('writes what is to happen before anything does', async () => {
+    const { there, claim, permit, known, events } = await intended(undefined)
+    expect(claim.state().intents).toEqual([
+      {
+        id: RUN.id,
+        key: 'payments',
+        mount: 'transit',
+        from: 2,
+        target: 3,
+        mode: 'rotate',
+        retire: 'after-grace',
+        by: 'keyhole/cron',
+        startedAtMs: there.clock.now(),
+      },
+    ])
+    expect([permit.intent]).toEqual(claim.state().intents)
+    expect(known).toMatchObject({ resumed: false, from: 2, to: 3, advance: 'made' })
+    expect(known.minDecryptionVersion).toEqual({ before: 1, after: 1 })
+    expect(events).toEqual([{ type: 'step', key: 'payments', stage: 'intend', from: 2, to: 3 }])
+    expect(there.count(/^(?:rotate|min|replace)/)).toBe(0)
+  })
+
+  test('takes up what an earlier rotation has begun, with its own options and without writing it again', async () => {
+    const left = leftOver({ raising: { before: 1, after: 2 } })
+    const { there, permit, known } = await intended(left)
+    expect(permit.intent).toEqual(left)
+    expect(known).toMatchObject({ resumed: true, from: 2, to: 3, advance: 'there' })
+    expect(known.minDecryptionVersion).toEqual({ before: 1, after: 1 })
+    // The claim's, and that of this test.
+    expect(there.count(/write-lease/)).toBe(2)
+    expect(there.records).toEqual([])
+  })
+
+  test('whose version was made meanwhile goes on with it', async () => {
+    const { permit, known } = await intended(leftOver(), 3)
+    expect(permit.intent).toEqual(leftOver())
+    expect(known).toMatchObject({ from: 2, to: 3, advance: 'there' })
+  })
+
+  test.each<[string, Partial<Intent>, string]>([
+    ['a version that is long gone', { target: 1 }, 'target-elsewhere'],
+    ['a version after the next', { target: 4 }, 'target-elsewhere'],
+    ['a version far beyond', { target: 1_000_000 }, 'target-elsewhere'],
+    ['another mount', { mount: 'other' }, 'other-mount'],
+    ['somebody who may not rotate it', { by: 'payments/api' }, 'not-an-admin'],
+    ['somebody whose name only looks like it', { by: 'keyhole/cron2' }, 'not-an-admin'],
+  ])('does not believe one of %s: it says so, and begins anew', async (_, over, why) => {
+    const { there, claim, known } = await intended(leftOver(over))
+    expect(there.records).toMatchObject([{ phase: 'discarded', transitKeys: ['payments'], why }])
+    expect(claim.state().intents).toMatchObject([{ id: RUN.id, mount: 'transit', target: 3, by: 'keyhole/cron' }])
+    expect(known).toMatchObject({ resumed: false, advance: 'made' })
+  })
+
+  test('remembers a raise that nobody has looked after, whatever else it does not believe, but for another mount', async () => {
+    const raising = { before: 1, after: 2 }
+    const { claim } = await intended(leftOver({ target: 9, raising }))
+    expect(claim.state().intents).toMatchObject([{ id: RUN.id, raising }])
+    const elsewhere = await intended(leftOver({ mount: 'other', raising }))
+    expect(elsewhere.claim.state().intents[0]?.raising).toBeUndefined()
+  })
+
+  test('leaves alone what is unfinished of another key', async () => {
+    const { there, claim } = await intended(leftOver({ key: 'billing' }))
+    expect(claim.state().intents).toMatchObject([
+      { key: 'billing', id: '0b' },
+      { key: 'payments', id: RUN.id },
+    ])
+    expect(there.records).toEqual([])
+  })
+
+  test('of a rewrap is the version there is', async () => {
+    const { claim, known } = await intended(undefined, 2, 'rewrap')
+    expect(claim.state().intents).toMatchObject([{ from: 2, target: 2, mode: 'rewrap' }])
+    expect(known).toMatchObject({ from: 2, to: 2, advance: 'not-asked' })
+  })
+
+  test('reports no lower version than there is', async () => {
+    // The target was 3; the key is at 3; that is what Secrets are rewrapped to.
+    const { known } = await intended(leftOver({ from: 1, target: 2 }), 2)
+    expect(known).toMatchObject({ from: 1, to: 2 })
+  })
+
+  test('writes nothing where the key cannot be read', async () => {
+    const { there, key, stages } = estateOf({ 'payments/db': 1 })
+    there.fail(/^read payments/, new UpstreamError('vault', 'key-missing'))
+    const claim = await claimOf(there)
+    await expect(stages.intend(claim, wantedOf(key))).rejects.toMatchObject({ code: 'KEY_UNUSABLE' })
+    expect(claim.state().intents).toEqual([])
+  })
+
+  test('is no permit where the Lease cannot be written', async () => {
+    const { there, key, stages } = estateOf({ 'payments/db': 1 })
+    const claim = await claimOf(there)
+    there.setLease(undefined)
+    await expect(stages.intend(claim, wantedOf(key))).rejects.toMatchObject({ code: 'ROTATION_IN_PROGRESS' })
+  })
+})
