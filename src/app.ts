@@ -1,5 +1,5 @@
 /**
- * The HTTP face of keyhole: two routes, and around them everything that a hostile or clumsy client can send. Whatever
+ * The HTTP face of keyhole: a few routes, and around them everything that a hostile or clumsy client can send. Whatever
  * Fastify and Node would answer by themselves is replaced: their texts echo URLs, quote validators, or print errors.
  */
 import type { IncomingMessage } from 'node:http'
@@ -17,6 +17,9 @@ import { requireAuditMode } from './http/audit-mode.ts'
 import { boundConnections, connections } from './http/connections.ts'
 import { clientErrorOf, frameworkRefusal } from './http/framework-errors.ts'
 import { rawProblem, sendProblem } from './http/problem.ts'
+import { parseJson } from './http/rotate-request.ts'
+import type { Rotating } from './routes/rotation.ts'
+import { rotationRoutes } from './routes/rotation.ts'
 import type { Door, Reading } from './routes/secrets.ts'
 import { secretsRoutes } from './routes/secrets.ts'
 import type { Turnstile } from './services/turnstile.ts'
@@ -24,7 +27,9 @@ import type { Turnstile } from './services/turnstile.ts'
 export interface Services {
   readonly door: Door
   /** Exists only where reads are served. */
-  readonly reading?: Reading
+  readonly reading?: Reading | undefined
+  /** Exists only where rotations are. */
+  readonly rotating?: Rotating | undefined
   readonly turnstile: Turnstile
   readonly clock: Clock
   /** Counts a refusal that no audit record tells of. */
@@ -94,7 +99,7 @@ export async function buildApp(
     },
   }) as unknown as FastifyInstance
   boundConnections(app.server, options.maxConnections)
-  // No body is ever wanted, so none is asked for; and what else is expected is not worth an answer of Node's own.
+  // Admission asks for a body, where one is wanted; and what else is expected is not worth an answer of Node's own.
   for (const event of ['checkContinue', 'checkExpectation']) {
     app.server.on(event, (request, response) => app.server.emit('request', request, response))
   }
@@ -127,10 +132,19 @@ export async function buildApp(
   return app
 }
 
-/** One for each bundle that there is, and a refusal of every other method. */
-export function addServedRoutes(app: FastifyInstance, { door, reading }: Services): void {
-  if (reading !== undefined) secretsRoutes(app, door, reading)
-  refuseOtherMethods(app, ['/secrets', '/secrets/:name'])
+/** Those of each bundle that there is, and a refusal of every other method. */
+export function addServedRoutes(app: FastifyInstance, { door, reading, rotating }: Services): void {
+  if (reading !== undefined) {
+    secretsRoutes(app, door, reading)
+    for (const url of ['/secrets', '/secrets/:name']) refuseOtherMethods(app, url, ['GET'])
+  }
+  if (rotating !== undefined) {
+    app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) =>
+      parseJson(body),
+    )
+    rotationRoutes(app, door, rotating)
+    refuseOtherMethods(app, '/rotate', ['GET', 'POST'])
+  }
 }
 
 function serverOptions(options: AppOptions) {
@@ -150,20 +164,18 @@ function serverOptions(options: AppOptions) {
 }
 
 /** Every other method of a route that exists: 405 with Allow, not a 404 that sends its reader looking for a typo. */
-function refuseOtherMethods(app: FastifyInstance, paths: readonly string[]): void {
-  const others = METHODS.filter((method) => method !== 'GET')
+function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly string[]): void {
+  const others = METHODS.filter((method) => !allowed.includes(method))
   for (const method of others) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
-  for (const url of paths) {
-    app.route({
-      url,
-      method: others,
-      config: { audit: 'none' },
-      // Before the body is looked at: no parser exists for it, and that must not become the answer.
-      onRequest: async (_request, reply) => {
-        reply.header('Allow', 'GET')
-        throw new KeyholeError('METHOD_NOT_ALLOWED', { why: 'method' })
-      },
-      handler: async () => {},
-    })
-  }
+  app.route({
+    url,
+    method: others,
+    config: { audit: 'none' },
+    // Before the body is looked at: no parser exists for it, and that must not become the answer.
+    onRequest: async (_request, reply) => {
+      reply.header('Allow', allowed.join(', '))
+      throw new KeyholeError('METHOD_NOT_ALLOWED', { why: 'method' })
+    },
+    handler: async () => {},
+  })
 }

@@ -58,6 +58,11 @@ export const SETTINGS = {
     .describe(
       "The cluster's name. Part of every Transit context: ciphertext made for one realm does not open in another.",
     ),
+  KEYHOLE_SERVE: z
+    .string()
+    .regex(/^(?:read|rotate|read,rotate|rotate,read)$/, 'must be "read", "rotate" or "read,rotate"')
+    .default('read')
+    .describe('What this process serves: `read`, `rotate`, or `read,rotate`. Each needs its own rights.'),
   KEYHOLE_AUDIENCE: z
     .string()
     .regex(/^[\x21-\x7e]{1,253}$/, 'must be printable ASCII without blanks')
@@ -109,6 +114,32 @@ export const SETTINGS = {
     ),
   KEYHOLE_VAULT_AUTH_MOUNT: vaultPath.default('kubernetes').describe("Mount of Vault's Kubernetes auth method."),
   KEYHOLE_VAULT_ROLE: vaultName.default('keyhole').describe('Vault role to read with, for TransitKeys that name none.'),
+  KEYHOLE_VAULT_ROTATE_ROLE: vaultName
+    .default('keyhole-rotate')
+    .describe('Vault role to rotate with, for TransitKeys that name none.'),
+  KEYHOLE_ROTATION_LEASE: z
+    .string()
+    .regex(
+      /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/,
+      'must be NAMESPACE/NAME, e.g. keyhole/keyhole-rotation',
+    )
+    .default('keyhole/keyhole-rotation')
+    .describe('The Lease that whoever rotates must hold, and that remembers what is unfinished.'),
+  KEYHOLE_LEASE_MS: ms(30_000, 15_000, 120_000).describe(
+    'How long the Lease holds without being renewed; the same in every process, and longer than a Vault token lives.',
+  ),
+  KEYHOLE_ROTATION_BUDGET_MS: ms(900_000, 10_000, 14_400_000).describe(
+    'Longest rotation; the next one goes on with it.',
+  ),
+  KEYHOLE_ROTATION_PARALLEL: whole(16, 1, 256).describe(
+    'Calls to the API server at once, of a rotation and of a survey.',
+  ),
+  KEYHOLE_SURVEY_MS: ms(3_600_000, 10_000, 86_400_000).describe(
+    'How often all Secrets are looked at, for metrics about versions in use; only where rotations are served.',
+  ),
+  KEYHOLE_METRICS_KEY_NAMES: oneOf(['show', 'hide'])
+    .default('hide')
+    .describe('Whether metrics about Transit keys carry their names.'),
   KEYHOLE_DEADLINE_MS: ms(5_000, 100, 60_000).describe('Deadline of one request, all upstream calls included.'),
   KEYHOLE_UPSTREAM_TIMEOUT_MS: ms(2_000, 50, 30_000).describe('Longest single upstream call.'),
   KEYHOLE_UPSTREAM_CONNECTIONS: whole(64, 1, 1_024).describe('Connections per upstream.'),
@@ -151,6 +182,7 @@ export interface Listen {
 }
 
 export interface Config extends Readonly<z.infer<typeof Settings>> {
+  readonly serves: { readonly read: boolean; readonly rotate: boolean }
   readonly kubernetesUrl: string
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
 }
@@ -182,7 +214,13 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   if (parsed.data === undefined || kubernetesUrl === undefined || complaints.length > 0) {
     throw new ConfigError(complaints.sort())
   }
-  return { ...parsed.data, kubernetesUrl, tls }
+  const roles = parsed.data.KEYHOLE_SERVE.split(',')
+  return {
+    ...parsed.data,
+    serves: { read: roles.includes('read'), rotate: roles.includes('rotate') },
+    kubernetesUrl,
+    tls,
+  }
 }
 
 /** What the kubelet injects for a Service whose name begins with `keyhole`. */

@@ -11,9 +11,11 @@ import { startKeyhole } from './testing/start-keyhole.ts'
 interface Scene {
   readonly workload: Workload
   readonly says: string
+  readonly method?: 'GET' | 'POST'
   readonly path: string
-  readonly headers?: Readonly<Record<string, string>>
   readonly expect: number
+  /** The kinds of the audit records that it leaves, each once; default: that of a decision. */
+  readonly records?: readonly string[]
 }
 
 const SCENES: readonly Scene[] = [
@@ -28,6 +30,16 @@ const SCENES: readonly Scene[] = [
   },
 ]
 
+const ROTATION: Scene = {
+  workload: 'rotator',
+  says: 'has every Secret moved to a new version of the key, and reads none',
+  method: 'POST',
+  path: '/rotate',
+  expect: 200,
+  records: ['decision', 'rotation', 'effect'],
+}
+const AFTERWARDS: Scene = { workload: 'api', says: 'reads the same as before', path: '/secrets/db', expect: 200 }
+
 async function demo(): Promise<boolean> {
   say(`${bold('keyhole')}: the real service on loopback; Kubernetes and Vault are stand-ins on the real protocols.\n`)
   const audit: string[] = []
@@ -35,9 +47,13 @@ async function demo(): Promise<boolean> {
     settings: { KEYHOLE_LOG_LEVEL: 'error' },
     audited: (line) => audit.push(line),
   })
-  await showWhatRests(keyhole)
-  let asExpected = true
-  for (const scene of SCENES) asExpected = (await play(keyhole, scene, audit)) && asExpected
+  await showWhatRests(keyhole, 'At rest')
+  const answers: (string | undefined)[] = []
+  for (const scene of SCENES) answers.push(await play(keyhole, scene, audit))
+  answers.push(await play(keyhole, ROTATION, audit))
+  await showWhatRests(keyhole, 'Now')
+  const afterwards = await play(keyhole, AFTERWARDS, audit)
+  const asExpected = answers.every((answer) => answer !== undefined) && afterwards === answers[0]
   say(
     asExpected
       ? `${bold('Next:')} npm run dev keeps this running and prints curl lines; README.md says how to write a grant.`
@@ -47,31 +63,40 @@ async function demo(): Promise<boolean> {
 }
 
 /** As a cluster's administrator would look. */
-async function showWhatRests({ kubernetes }: KeyholeOnStandins): Promise<void> {
-  const { body } = await get(`${kubernetes.url}/api/v1/namespaces/payments/secrets/payments-db`, kubernetes.adminToken)
+async function showWhatRests({ kubernetes }: KeyholeOnStandins, when: string): Promise<void> {
+  const { body } = await send(
+    'GET',
+    `${kubernetes.url}/api/v1/namespaces/payments/secrets/payments-db`,
+    kubernetes.adminToken,
+  )
   const { data } = JSON.parse(body) as { data: Record<string, string> }
   const ciphertext = Buffer.from(data['secrets.json'] ?? '', 'base64').toString()
-  say('At rest, the Secret payments/payments-db holds ciphertext of the Transit key "payments":')
+  say(`${when}, the Secret payments/payments-db holds ciphertext of the Transit key "payments":`)
   say(`  secrets.json: ${ciphertext.slice(0, 56)}... (${ciphertext.length} characters)`)
   say(`  made of one JSON object with the keys ${Object.keys(JSON.parse(SAMPLE_DICTIONARY)).join(', ')}\n`)
 }
 
-async function play(keyhole: KeyholeOnStandins, scene: Scene, audit: string[]): Promise<boolean> {
-  const { namespace, serviceAccount } = WORKLOADS[scene.workload]
-  say(bold(`${namespace}/${serviceAccount} ${scene.says}`))
-  say(`  GET ${scene.path}   Authorization: Bearer <its own projected token>`)
+/** The body of the answer, if all of it is as it should be. */
+async function play(keyhole: KeyholeOnStandins, scene: Scene, audit: string[]): Promise<string | undefined> {
+  const { workload, says, method = 'GET', path, expect, records = ['decision'] } = scene
+  const { namespace, serviceAccount } = WORKLOADS[workload]
+  say(bold(`${namespace}/${serviceAccount} ${says}`))
+  say(`  ${method} ${path}   Authorization: Bearer <its own projected token>`)
   const before = audit.length
-  const answer = await get(keyhole.url + scene.path, keyhole.tokenOf(scene.workload))
-  say(`  ${answer.status} ${answer.body}`)
-  for (const line of audit.slice(before)) say(`  audit ${line}`)
+  const { status, body } = await send(method, keyhole.url + path, keyhole.tokenOf(workload))
+  say(`  ${status} ${body}`)
+  const lines = audit.slice(before)
+  for (const line of lines) say(`  audit ${line}`)
   say('')
-  if (answer.status !== scene.expect) say(`  expected ${scene.expect}`)
-  return answer.status === scene.expect && audit.length === before + 1
+  if (status !== expect) say(`  expected ${expect}`)
+  const kinds = new Set(lines.map((line) => (JSON.parse(line) as { readonly kind: string }).kind))
+  const isRecorded = kinds.size === records.length && records.every((kind) => kinds.has(kind))
+  return status === expect && isRecorded ? body : undefined
 }
 
-function get(url: string, token: string): Promise<{ status: number; body: string }> {
+function send(method: string, url: string, token: string): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { headers: { authorization: `Bearer ${token}` } }, (response) => {
+    const outgoing = request(url, { method, headers: { authorization: `Bearer ${token}` } }, (response) => {
       let body = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => {

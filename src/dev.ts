@@ -47,7 +47,7 @@ async function dev(): Promise<void> {
     files.write()
     void keyhole.renewCredentials()
   })
-  say(linesToTry(keyhole, files.bearer))
+  say(linesToTry(keyhole, files))
   const stop = () => void keyhole.stop().finally(() => process.exit(0))
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
@@ -56,6 +56,7 @@ async function dev(): Promise<void> {
 interface TokenFiles {
   /** Writes a fresh token for each workload. */
   write(): void
+  fileOf(workload: Workload): string
   /** How curl shows a workload's token, without it being in any shell's history. */
   bearer(workload: Workload): string
 }
@@ -72,10 +73,10 @@ function tokenFiles({ tokenOf }: KeyholeOnStandins): TokenFiles {
     }
   }
   write()
-  return { write, bearer: (workload) => `-H "Authorization: Bearer $(cat ${fileOf(workload)})"` }
+  return { write, fileOf, bearer: (workload) => `-H "Authorization: Bearer $(cat ${fileOf(workload)})"` }
 }
 
-function linesToTry({ url, managementUrl, directory }: KeyholeOnStandins, bearer: TokenFiles['bearer']): string {
+function linesToTry({ url, managementUrl, directory }: KeyholeOnStandins, { bearer, fileOf }: TokenFiles): string {
   const who = (workload: Workload) => `${WORKLOADS[workload].namespace}/${WORKLOADS[workload].serviceAccount}`
   return `
 As ${who('api')}:
@@ -87,6 +88,11 @@ As ${who('reports')}:
   curl -s ${bearer('reports')} ${url}/secrets/db.payments
 As ${who('stranger')}, who was granted nothing:
   curl -si ${bearer('stranger')} ${url}/secrets/db.payments
+As ${who('rotator')}, who rotates and reads nothing:
+  curl -s ${bearer('rotator')} -H 'Content-Type: application/json' -d '{"dryRun":true}' ${url}/rotate
+  curl -s ${bearer('rotator')} -X POST ${url}/rotate
+  curl -s ${bearer('rotator')} ${url}/rotate
+  KEYHOLE_ADDR=${url} KEYHOLE_TOKEN_FILE=${fileOf('rotator')} npm run --silent keyhole -- rotate --rewrap
 Operations:
   curl -s '${managementUrl}/readyz?verbose'
 

@@ -1,6 +1,10 @@
-/** What /metrics shows. Every label is from a closed set: no name of a caller, a Secret or a key is ever one. */
+/**
+ * What /metrics shows. Every label is from a closed set: no name of a caller, a Secret or a key is ever one, but for those
+ * of Transit keys where the operator asks for them.
+ */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
-import type { Code } from './contract.ts'
+import type { Clock } from './clock.ts'
+import type { Code, LedgerEntry } from './contract.ts'
 
 export interface Metrics {
   readonly contentType: string
@@ -10,6 +14,8 @@ export interface Metrics {
   asked(upstream: 'kubernetes' | 'vault', outcome: string, durationMs: number): void
   /** Registers a value that is read at each scrape. */
   gauge(name: string, help: string, read: () => number): void
+  /** The same for several values under one label, each read anew; what is not read any more is gone. */
+  gauges(name: string, help: string, label: string, read: () => Iterable<readonly [label: string, value: number]>): void
   render(): Promise<string>
 }
 
@@ -73,6 +79,79 @@ export function openMetrics(): Metrics {
         },
       })
     },
+    gauges(name, help, label, read) {
+      new Gauge({
+        name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          this.reset()
+          for (const [value, number] of read()) this.set({ [label]: value }, number)
+        },
+      })
+    },
     render: () => registry.metrics(),
   }
+}
+
+/** How Transit keys stood when they were last looked at. */
+export interface TransitKeyStates {
+  last(): { readonly atMs: number; readonly entries: ReadonlyMap<string, LedgerEntry> } | undefined
+}
+
+export interface ShownTransitKeys {
+  readonly metrics: Metrics
+  readonly clock: Clock
+  readonly survey: TransitKeyStates
+  /** One value a key, under its name; without it one value for all: the worst, or the sum. */
+  readonly withNames: boolean
+}
+
+export function showTransitKeys({ metrics, clock, survey, withNames }: ShownTransitKeys): void {
+  const entries = () => [...(survey.last()?.entries.values() ?? [])]
+  const ageSeconds = (time: string | undefined) => (time === undefined ? 0 : (clock.now() - Date.parse(time)) / 1000)
+  const show = (
+    name: string,
+    help: string,
+    of: (entry: LedgerEntry) => number,
+    together: (values: readonly number[]) => number,
+  ) => {
+    if (withNames) metrics.gauges(name, help, 'transit_key', () => entries().map((entry) => [entry.key, of(entry)]))
+    else metrics.gauge(name, help, () => together(entries().map(of)))
+  }
+  const worst = (values: readonly number[]) => Math.max(0, ...values)
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+  show(
+    'keyhole_transit_key_age_seconds',
+    'Age of the newest version of a Transit key; without names the greatest of all keys.',
+    ({ latestCreatedAt }) => ageSeconds(latestCreatedAt),
+    worst,
+  )
+  show(
+    'keyhole_transit_oldest_version_age_seconds',
+    'Age of the oldest version that some Secret still holds; without names the greatest of all keys.',
+    ({ oldestCreatedAt }) => ageSeconds(oldestCreatedAt),
+    worst,
+  )
+  show('keyhole_transit_secrets', 'Secrets under Transit keys.', ({ secrets }) => secrets, sum)
+  show(
+    'keyhole_transit_secrets_behind',
+    'Secrets that are not on the newest version.',
+    ({ drift }) => drift.length,
+    sum,
+  )
+  show('keyhole_transit_secrets_blocked', 'Secrets that cannot be moved.', ({ blocked }) => blocked.length, sum)
+  show('keyhole_transit_secrets_gitops', 'Secrets that a GitOps tool also writes.', ({ gitops }) => gitops.length, sum)
+  show(
+    'keyhole_transit_key_unreadable',
+    '1 for a Transit key that Vault does not tell about; without names how many.',
+    ({ failure }) => Number(failure !== undefined),
+    sum,
+  )
+  metrics.gauge(
+    'keyhole_survey_timestamp_seconds',
+    'When Secrets were last looked at, as a Unix time.',
+    () => (survey.last()?.atMs ?? 0) / 1000,
+  )
 }

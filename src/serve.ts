@@ -96,6 +96,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
   log.info('serving', { url, managementUrl, policy: wired.policy.current().hash })
   // Asked without waiting for it: a Vault that is away must not keep keyhole from starting.
   void wired.checkKeys()
+  void wired.takeSurvey()
 
   return {
     url,
@@ -112,6 +113,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
       log.warn('the drain bound has passed: what is still in flight is cut off')
       drain.cut()
     })
+    wired.halt()
     drain.begin()
     await end()
     cancel()

@@ -10,6 +10,7 @@ import type { Head } from './audit-log/record.ts'
 import type { Sink } from './audit-log/sink.ts'
 import { fileSink, SinkError, stdoutSink } from './audit-log/sink.ts'
 import type { Clock } from './clock.ts'
+import { every } from './clock.ts'
 import type { Config } from './config.ts'
 import { UpstreamError } from './errors.ts'
 import { openKubernetes } from './external/kubernetes.ts'
@@ -19,13 +20,14 @@ import { parseCa, parseToken, renewedFile, UnreadableFile } from './external/ren
 import type { SendDecorator, Sender } from './external/send.ts'
 import { openSend } from './external/send.ts'
 import { openVault } from './external/vault.ts'
+import { openVaultRotation } from './external/vault-rotation.ts'
 import type { Health } from './health.ts'
 import { lastOutcome, openHealth } from './health.ts'
 import { attempts } from './http/attempt.ts'
 import type { Log } from './log.ts'
 import { describeCause, refusalLog } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { openMetrics } from './metrics.ts'
+import { openMetrics, showTransitKeys } from './metrics.ts'
 import type { Token } from './opaque.ts'
 import type { PolicyChange, PolicySource } from './policy/current.ts'
 import { openPolicy, PolicyDirectoryError } from './policy/current.ts'
@@ -39,11 +41,12 @@ import { decryptor } from './services/decrypt.ts'
 import { discloser } from './services/disclose.ts'
 import { opener } from './services/open.ts'
 import type { TransitKeys } from './services/transit-keys.ts'
-import { recheckEvery, transitKeys } from './services/transit-keys.ts'
+import { transitKeys } from './services/transit-keys.ts'
 import type { Turnstile } from './services/turnstile.ts'
 import { turnstile } from './services/turnstile.ts'
 import { vaultSessions } from './services/vault-sessions.ts'
 import { starting } from './starting.ts'
+import { wireRotation } from './wire-rotation.ts'
 
 /** What the process brings and tests replace. */
 export interface Surroundings {
@@ -68,6 +71,10 @@ export interface Wired {
   readonly keys: TransitKeys
   /** Asks Vault about every key of the policy; given up when keyhole ends. */
   checkKeys(): Promise<void>
+  /** Looks at every Secret of the policy, where rotations are served. */
+  takeSurvey(): Promise<void>
+  /** Lets a rotation end what it has begun, and no more. */
+  halt(): void
   /** Ends what runs by itself, lets upstream calls end, and closes the audit log with its last record. */
   close(): Promise<void>
 }
@@ -95,7 +102,10 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
   let audit: AuditLog | undefined
   let keys: TransitKeys | undefined
   const ending = new AbortController()
-  const checkKeys = async () => await keys?.recheck(policy.current().transitKeys.values(), ending.signal)
+  const checkKeys = async () => {
+    // Who only rotates may not decrypt, and reads of a key what it needs to know.
+    if (config.serves.read) await keys?.recheck(policy.current().transitKeys.values(), ending.signal)
+  }
   const files = await ownFiles(config, clock)
   const policyOptions = {
     directory: config.KEYHOLE_POLICY_DIR,
@@ -128,7 +138,7 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     throw error
   }
 
-  const { kubernetes, vault, senders } = upstreams(config, files, surroundings, metrics, health)
+  const { kubernetes, vault, rotation, senders } = upstreams(config, files, surroundings, metrics, health)
   const sessions = vaultSessions({
     logins: vault,
     clock,
@@ -157,7 +167,27 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
       log[level]('transit key', { transitKey: key.name, mount: key.mount, condition, fix })
     },
   })
-  const stopRechecking = recheckEvery(clock, PROBE_EVERY_MS, keys, () => policy.current().transitKeys.values())
+  const stopRechecking = every(clock, PROBE_EVERY_MS, () => void checkKeys())
+  const rotator = config.serves.rotate
+    ? wireRotation(config, {
+        kubernetes,
+        transit: rotation,
+        sessions,
+        logins: vault,
+        log: audit,
+        clock,
+        policy: policy.current,
+        newId: surroundings.requestId,
+        holder: surroundings.random(16).toString('hex'),
+        failed: tellRefusal,
+      })
+    : undefined
+  const takeSurvey = async () => {
+    // Its failures are in the ledger, key by key.
+    await rotator?.survey.now(ending.signal).catch(() => {})
+  }
+  const stopSurveying =
+    rotator === undefined ? () => {} : every(clock, config.KEYHOLE_SURVEY_MS, () => void takeSurvey())
 
   const ciphertext = ciphertextReader(kubernetes)
   const bounds = { maxBytes: config.KEYHOLE_MAX_DICTIONARY_BYTES, maxDepth: config.KEYHOLE_MAX_DICTIONARY_DEPTH }
@@ -201,12 +231,16 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     replyBounds: replyBounds(config),
   }
   showOwnState({ health, metrics, audit, policy, keys, requests, reviews })
+  if (rotator !== undefined) {
+    showTransitKeys({ metrics, clock, survey: rotator.survey, withNames: config.KEYHOLE_METRICS_KEY_NAMES === 'show' })
+  }
 
   const closingAudit = audit
   return {
     services: {
       door,
-      reading,
+      reading: config.serves.read ? reading : undefined,
+      rotating: rotator,
       turnstile: requests,
       clock,
       refusedUnauthenticated: closingAudit.refusedUnauthenticated,
@@ -222,10 +256,14 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     policy,
     keys,
     checkKeys,
+    takeSurvey,
+    halt: () => rotator?.rotations.halt(),
     async close() {
       stopRechecking()
+      stopSurveying()
       ending.abort()
       policy.close()
+      await rotator?.rotations.close()
       await Promise.all(senders.map((sender) => sender.close()))
       await closingAudit.close()
     },
@@ -287,12 +325,14 @@ function upstreams(
 
   const kubernetesSender = sender('kubernetes', config.kubernetesUrl, kubernetesCa)
   const vaultSender = sender('vault', config.VAULT_ADDR, vaultCa)
-  const client = openVault({
+  const vaultOptions = {
     send: vaultSender.send,
     ...(config.VAULT_NAMESPACE !== undefined && { namespace: config.VAULT_NAMESPACE }),
-  })
+  }
+  const client = openVault(vaultOptions)
   return {
     kubernetes: openKubernetes({ send: kubernetesSender.send, token: kubernetesToken }),
+    rotation: openVaultRotation(vaultOptions),
     vault: {
       decrypt: client.decrypt,
       async login(role: string, signal: AbortSignal) {

@@ -48,6 +48,22 @@ describe('an environment that is as it should be', () => {
     })
   })
 
+  test('serves reads, and nothing of rotation, unless it is told to', () => {
+    const serves = (roles: string) => parseConfig({ ...LEAST, KEYHOLE_SERVE: roles }).serves
+    expect(parseConfig(LEAST)).toMatchObject({
+      serves: { read: true, rotate: false },
+      KEYHOLE_VAULT_ROTATE_ROLE: 'keyhole-rotate',
+      KEYHOLE_ROTATION_LEASE: 'keyhole/keyhole-rotation',
+      KEYHOLE_LEASE_MS: 30_000,
+      KEYHOLE_ROTATION_BUDGET_MS: 900_000,
+      KEYHOLE_METRICS_KEY_NAMES: 'hide',
+    })
+    expect(serves('read')).toEqual({ read: true, rotate: false })
+    expect(serves('rotate')).toEqual({ read: false, rotate: true })
+    expect(serves('read,rotate')).toEqual({ read: true, rotate: true })
+    expect(serves('rotate,read')).toEqual({ read: true, rotate: true })
+  })
+
   test('finds the API server where the kubelet says', () => {
     const inPod = (host: string) =>
       parseConfig({
@@ -167,6 +183,21 @@ describe('an environment that is wrong', () => {
     ['KEYHOLE_VAULT_AUTH_MOUNT', '-kubernetes', /Vault path/],
     ['KEYHOLE_VAULT_ROLE', 'a//b', /without slash/],
     ['KEYHOLE_VAULT_ROLE', 'team/keyhole', /without slash/],
+    ['KEYHOLE_SERVE', 'write', /"read", "rotate" or "read,rotate"/],
+    ['KEYHOLE_SERVE', 'read, rotate', /"read", "rotate" or "read,rotate"/],
+    ['KEYHOLE_SERVE', 'read,read', /"read", "rotate" or "read,rotate"/],
+    ['KEYHOLE_SERVE', 'rotate,', /"read", "rotate" or "read,rotate"/],
+    ['KEYHOLE_SERVE', 'READ', /"read", "rotate" or "read,rotate"/],
+    ['KEYHOLE_SERVE', 'read\n', /"read", "rotate" or "read,rotate"/],
+    ['KEYHOLE_VAULT_ROTATE_ROLE', 'team/rotate', /without slash/],
+    ['KEYHOLE_ROTATION_LEASE', 'keyhole-rotation', /NAMESPACE\/NAME/],
+    ['KEYHOLE_ROTATION_LEASE', '/keyhole-rotation', /NAMESPACE\/NAME/],
+    ['KEYHOLE_ROTATION_LEASE', 'keyhole/', /NAMESPACE\/NAME/],
+    ['KEYHOLE_ROTATION_LEASE', 'keyhole/a/b', /NAMESPACE\/NAME/],
+    ['KEYHOLE_ROTATION_LEASE', 'keyhole/../secrets', /NAMESPACE\/NAME/],
+    ['KEYHOLE_ROTATION_LEASE', 'Keyhole/rotation', /NAMESPACE\/NAME/],
+    ['KEYHOLE_ROTATION_LEASE', `${'a'.repeat(64)}/rotation`, /NAMESPACE\/NAME/],
+    ['KEYHOLE_METRICS_KEY_NAMES', 'yes', /show or hide/],
     ['VAULT_NAMESPACE', '..', /Vault path/],
     ['KEYHOLE_DRAIN_MS', '-1', /whole number/],
     ['KEYHOLE_DRAIN_MS', '1e3', /whole number/],
@@ -192,6 +223,10 @@ describe('an environment that is wrong', () => {
 
 describe('bounds', () => {
   const BOUNDS = Object.entries({
+    KEYHOLE_LEASE_MS: [15_000, 120_000],
+    KEYHOLE_ROTATION_BUDGET_MS: [10_000, 14_400_000],
+    KEYHOLE_ROTATION_PARALLEL: [1, 256],
+    KEYHOLE_SURVEY_MS: [10_000, 86_400_000],
     KEYHOLE_DEADLINE_MS: [100, 60_000],
     KEYHOLE_UPSTREAM_TIMEOUT_MS: [50, 30_000],
     KEYHOLE_UPSTREAM_CONNECTIONS: [1, 1_024],

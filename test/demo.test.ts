@@ -25,26 +25,31 @@ describe('npm run demo', () => {
     output = stdout + stderr.replace(/^npm warn .*\n/gm, '')
   })
 
-  test('shows three workloads getting what they may, each with its request, its answer and its audit record', () => {
-    const scenes = output.split(/\n(?=\w+\/\w+ (?:gets|is))/).slice(1)
+  test('shows workloads getting what they may, each with its request, its answer and its audit record', () => {
+    const scenes = output.split(/\n(?=\w+\/[\w-]+ (?:gets|is|has|reads))/).slice(1)
     const seen = scenes.map((scene) => [/^\S+/.exec(scene)?.[0], /^ {2}(\d{3}) /m.exec(scene)?.[1]])
     expect(seen).toEqual([
       ['payments/api', '200'],
       ['bi/reports', '200'],
       ['lab/notebook', '403'],
       ['lab/notebook', '403'],
+      ['keyhole/keyhole-cron', '200'],
+      ['payments/api', '200'],
     ])
     for (const scene of scenes)
-      expect(scene).toMatch(/^ {2}GET \S+ .*\n {2}\d{3} \{.*\}\n {2}audit \{.*"kind":"decision".*\}$/m)
-    const [api = '', reports = '', stranger = '', nothing = ''] = scenes
+      expect(scene).toMatch(/^ {2}(?:GET|POST) \S+ .*\n {2}\d{3} \{.*\}\n {2}audit \{.*"kind":"decision".*\}$/m)
+    const [api = '', reports = '', stranger = '', nothing = '', rotation = '', afterwards = ''] = scenes
     expect(api).toContain('"PGPASSWORD":"correct horse battery staple","LEDGER_ID":12345678901234567890')
     expect(reports).toContain('"data":{"PGHOST":"db.payments.svc","PGPORT":5432},"missing":[]')
     const refusal = (scene: string) => /^ {2}(403 .*)$/m.exec(scene)?.[1]
     expect(refusal(stranger)).toBe(refusal(nothing))
+    expect(rotation).toMatch(/^ {2}200 \{"type":"report",.*"complete":true,.*"advance":"made"/m)
+    const answer = (scene: string) => /^ {2}(200 .*)$/m.exec(scene)?.[1]
+    expect(answer(afterwards)).toBe(answer(api))
   })
 
   test('shows ciphertext at rest, no token, and nothing that nobody was granted', () => {
-    expect(output).toMatch(/secrets\.json: vault:v1:/)
+    expect(output.match(/secrets\.json: vault:v\d:/g)).toEqual(['secrets.json: vault:v1:', 'secrets.json: vault:v2:'])
     expect(output).not.toMatch(JWT)
     expect(output).not.toContain('only for the migrator')
     expect(output).not.toContain('undefined')
@@ -105,9 +110,18 @@ describe('npm run dev', () => {
       'certificate of payments\n',
       expect.stringContaining('"data":{"PGHOST":"db.payments.svc","PGPORT":5432}'),
       expect.stringMatching(/^HTTP\/1\.1 403 Forbidden\r\n[\s\S]*"code":"NOT_GRANTED"/),
+      expect.stringMatching(/"dryRun":true,.*"advance":"made"/),
+      expect.stringMatching(/"complete":true,.*"advance":"made"/),
+      expect.stringMatching(/^\{"running":null,"last":\{.*"complete":true,.*"ledger":\[\{"key":"payments"/),
       expect.stringMatching(/\[\+\] serving: ok\nready\n$/),
     ])
     await until(() => lines.some((line) => line.startsWith('audit ') && line.includes('"code":"NOT_GRANTED"')))
+  })
+
+  test('prints how the command line rotates, which works as it is', async () => {
+    const line = lines.find((text) => text.startsWith('  KEYHOLE_ADDR=')) ?? ''
+    const { stdout } = await run('sh', ['-c', line], { cwd: ROOT })
+    expect(stdout).toMatch(/payments/)
   })
 
   test('puts an edited policy in force', async () => {

@@ -1,12 +1,13 @@
 /** What /metrics shows: every label from a closed set, so that neither a caller nor a Secret can be read off it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Code } from '../src/contract.ts'
+import type { Code, LedgerEntry } from '../src/contract.ts'
 import { CODES } from '../src/contract.ts'
-import { openMetrics } from '../src/metrics.ts'
+import { openMetrics, showTransitKeys } from '../src/metrics.ts'
 import { cut, garbage, status } from '../src/standins/faults.ts'
 import type { KeyholeOnStandins } from '../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../src/testing/start-keyhole.ts'
 import { get } from './process/world.ts'
+import { virtualClock } from './virtual-clock.ts'
 
 /** Samples of keyhole's own metrics, without their values. */
 function samplesOf(text: string): readonly { name: string; labels: Readonly<Record<string, string>>; value: number }[] {
@@ -43,12 +44,117 @@ describe('counters', () => {
     expect(samplesOf(await other.render()).filter(({ name }) => name === 'keyhole_refusals_total')).toEqual([])
   })
 
+  test('show several values under one label, and forget those that are not read any more', async () => {
+    const metrics = openMetrics()
+    const values = new Map([
+      ['a', 1],
+      ['b', 2],
+    ])
+    metrics.gauges('keyhole_example', 'An example.', 'letter', () => values)
+    expect(samplesOf(await metrics.render()).filter(({ name }) => name === 'keyhole_example')).toEqual([
+      { name: 'keyhole_example', labels: { letter: 'a' }, value: 1 },
+      { name: 'keyhole_example', labels: { letter: 'b' }, value: 2 },
+    ])
+    values.delete('a')
+    values.set('b', 3)
+    expect(samplesOf(await metrics.render()).filter(({ name }) => name === 'keyhole_example')).toEqual([
+      { name: 'keyhole_example', labels: { letter: 'b' }, value: 3 },
+    ])
+  })
+
   test('read gauges when they are asked for, and not before', async () => {
     const metrics = openMetrics()
     let value = 0
     metrics.gauge('keyhole_example', 'An example.', () => value)
     value = 3
     expect(await metrics.render()).toMatch(/^keyhole_example 3$/m)
+  })
+})
+
+describe('what is shown of Transit keys', () => {
+  const clock = virtualClock()
+  const ago = (seconds: number) => new Date(clock.now() - seconds * 1000).toISOString()
+  const secret = { namespace: 'payments', name: 'canary-db' }
+  const blocked = { ...secret, code: 'FOREIGN', detail: '' } as const
+  const entries: readonly LedgerEntry[] = [
+    {
+      ...{
+        key: 'canary-a',
+        mount: 'transit',
+        latestVersion: 3,
+        minDecryptionVersion: 1,
+        secrets: 4,
+        versions: { 1: 1 },
+      },
+      ...{ latestCreatedAt: ago(100), oldestCreatedAt: ago(900), drift: [{ ...secret, version: 1 }], blocked: [] },
+      gitops: [{ ...secret, tool: 'Flux' }],
+    },
+    {
+      ...{ key: 'canary-b', mount: 'transit', latestVersion: 1, minDecryptionVersion: 1, secrets: 2, versions: {} },
+      ...{ latestCreatedAt: ago(500), drift: [], gitops: [], blocked: [blocked, blocked] },
+    },
+    {
+      ...{ key: 'canary-c', mount: 'transit', secrets: 1, versions: {}, drift: [], gitops: [], blocked: [] },
+      failure: { code: 'KEY_UNUSABLE', detail: '' },
+    },
+  ]
+
+  async function shown(withNames: boolean, surveyed = entries) {
+    const metrics = openMetrics()
+    const last =
+      surveyed.length === 0
+        ? undefined
+        : { atMs: clock.now() - 30_000, entries: new Map(surveyed.map((entry) => [entry.key, entry])) }
+    showTransitKeys({ metrics, clock, survey: { last: () => last }, withNames })
+    const text = await metrics.render()
+    const samples = samplesOf(text).filter(({ name }) => /^keyhole_(?:transit|survey)_/.test(name))
+    return { text, samples }
+  }
+
+  test('without names is one value for all keys, and no name of one', async () => {
+    const { text, samples } = await shown(false)
+    expect(text).not.toContain('canary')
+    expect(Object.fromEntries(samples.map(({ name, value }) => [name, value]))).toEqual({
+      keyhole_transit_key_age_seconds: 500,
+      keyhole_transit_oldest_version_age_seconds: 900,
+      keyhole_transit_secrets: 7,
+      keyhole_transit_secrets_behind: 1,
+      keyhole_transit_secrets_blocked: 2,
+      keyhole_transit_secrets_gitops: 1,
+      keyhole_transit_key_unreadable: 1,
+      keyhole_survey_timestamp_seconds: (clock.now() - 30_000) / 1000,
+    })
+  })
+
+  test('with names is one value a key, and no name of a Secret', async () => {
+    const { text, samples } = await shown(true)
+    expect(text).not.toContain('canary-db')
+    const of = (name: string) =>
+      samples.filter((sample) => sample.name === name).map(({ labels, value }) => [labels['transit_key'], value])
+    expect(of('keyhole_transit_key_age_seconds')).toEqual([
+      ['canary-a', 100],
+      ['canary-b', 500],
+      ['canary-c', 0],
+    ])
+    expect(of('keyhole_transit_secrets_blocked')).toEqual([
+      ['canary-a', 0],
+      ['canary-b', 2],
+      ['canary-c', 0],
+    ])
+    expect(of('keyhole_transit_key_unreadable')).toEqual([
+      ['canary-a', 0],
+      ['canary-b', 0],
+      ['canary-c', 1],
+    ])
+  })
+
+  test('before Secrets were looked at is nothing, under the same names', async () => {
+    const { samples } = await shown(false, [])
+    expect(samples).toHaveLength(8)
+    expect(samples.every(({ value }) => value === 0)).toBe(true)
+    expect((await shown(true, [])).samples).toEqual([
+      { name: 'keyhole_survey_timestamp_seconds', labels: {}, value: 0 },
+    ])
   })
 })
 

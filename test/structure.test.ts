@@ -50,16 +50,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'base64.ts': ['opaque.ts'],
   'errors.ts': ['contract.ts'],
   'log.ts': ['clock.ts', 'contract.ts', 'errors.ts'],
-  'metrics.ts': ['contract.ts'],
+  'metrics.ts': ['clock.ts', 'contract.ts'],
   'health.ts': [],
   'config.ts': ['policy'],
   policy: ['clock.ts'],
   'audit-log': ['clock.ts', 'contract.ts', 'errors.ts'],
   services: ['policy', 'audit-log', 'dictionary.ts', 'base64.ts', 'clock.ts', 'contract.ts', 'errors.ts', 'opaque.ts'],
   http: ['services', 'dictionary.ts', 'clock.ts', 'contract.ts', 'errors.ts', 'opaque.ts'],
-  routes: ['http', 'services', 'dictionary.ts', 'health.ts', 'metrics.ts'],
+  routes: ['http', 'services', 'contract.ts', 'dictionary.ts', 'health.ts', 'metrics.ts'],
   external: ['dictionary.ts', 'base64.ts', 'clock.ts', 'errors.ts', 'opaque.ts'],
   standins: ['clock.ts'],
+  client: ['contract.ts'],
+  cli: ['client', 'policy', 'contract.ts', 'clock.ts', 'version.ts'],
 }
 
 describe('imports', () => {
@@ -110,7 +112,20 @@ describe('brands', () => {
   )
 
   test('every permit has one, and none is exported', () => {
-    expect(brands.toSorted()).toEqual(['clear', 'decided', 'fetched', 'recorded', 'reviewed'])
+    expect(brands.toSorted()).toEqual([
+      'advanced',
+      'begun',
+      'claimed',
+      'clear',
+      'decided',
+      'fetched',
+      'intended',
+      'moved',
+      'recorded',
+      'retired',
+      'reviewed',
+      'verified',
+    ])
     for (const { text } of sources) expect(text).not.toMatch(/export (?:declare )?const \w+: unique symbol/)
   })
 
@@ -121,6 +136,14 @@ describe('brands', () => {
     Opened: 'services/open.ts',
     Disclosed: 'services/disclose.ts',
     Recorded: 'services/audit.ts',
+    RotationGrant: 'services/authorize.ts',
+    Claim: 'services/rotation/journal.ts',
+    Begun: 'services/rotation/effects.ts',
+    Intended: 'services/rotation/intend.ts',
+    Advanced: 'services/rotation/advance.ts',
+    Moved: 'services/rotation/move.ts',
+    Verified: 'services/rotation/verify.ts',
+    Retired: 'services/rotation/retire.ts',
   })) {
     test(`only ${home} casts to ${type}`, () => {
       const casts = sources.filter(({ text }) => new RegExp(`\\bas (?:\\w+<)*${type}\\b`).test(text))
@@ -130,12 +153,12 @@ describe('brands', () => {
 })
 
 describe('what is passed in rather than taken', () => {
-  const OWN = new Set(['clock.ts', 'main.ts', 'serve.ts', 'dev.ts', 'demo.ts'])
+  const OWN = new Set(['clock.ts', 'main.ts', 'serve.ts', 'dev.ts', 'demo.ts', 'cli/main.ts'])
 
-  test('only main.ts reads the environment', () => {
+  test('only an entry reads the environment', () => {
     const readers = sources.filter(({ text }) => /process\.env/.test(text))
     // A child process needs a PATH.
-    expect(readers.map(({ path }) => path)).toEqual(['main.ts', 'testing/keyhole-process.ts'])
+    expect(readers.map(({ path }) => path).toSorted()).toEqual(['cli/main.ts', 'main.ts', 'testing/keyhole-process.ts'])
   })
 
   test('time comes from the clock', () => {

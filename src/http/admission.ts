@@ -9,6 +9,7 @@ import { KeyholeError } from '../errors.ts'
 import type { Leave, Turnstile } from '../services/turnstile.ts'
 import { peerOf } from './attempt.ts'
 import type { Connections } from './connections.ts'
+import { MAX_BODY_BYTES } from './rotate-request.ts'
 
 export interface AdmissionOptions {
   readonly turnstile: Turnstile
@@ -25,6 +26,8 @@ export interface AdmissionOptions {
   readonly maxUrlBytes: number
 }
 
+const MAX_LISTENERS = 20
+
 /** What metrics call a request whose client left before its answer began. Nobody was ever sent it. */
 const CLIENT_LEFT = 499
 
@@ -35,26 +38,32 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
     const { raw } = request
     const startedAt = clock.now()
     reply.header('X-Request-Id', request.id)
+    // Each guard waits for the end of the reply, and a stream brings listeners of its own: more than Node takes for a leak.
+    reply.raw.setMaxListeners(MAX_LISTENERS)
     // Before anything is refused: a refusal that is not read holds its connection as well as an answer does.
-    const cancel = clock.after(replyTimeoutMs, () => reply.raw.destroy())
+    const { audit, body = 0, replyTimeoutMs: ownTimeoutMs = replyTimeoutMs } = request.routeOptions.config
+    const cancel = clock.after(ownTimeoutMs, () => reply.raw.destroy())
     reply.raw.once('close', () => {
       cancel()
       const status = reply.raw.headersSent ? reply.raw.statusCode : CLIENT_LEFT
       replied(request.routeOptions.url ?? 'unknown', status, clock.now() - startedAt)
     })
     const mayBringMore = connections.begun(raw.socket, reply.raw)
-    // Nobody reads the body, so what follows on this connection could be taken for the next request.
+    // A body that is not read to its end could be taken for the next request, so what brought one is the last.
     if (!mayBringMore || hasBody(raw)) reply.header('Connection', 'close')
     if (!hasOneHost(raw)) {
       reply.header('Connection', 'close')
       throw new KeyholeError('MALFORMED_REQUEST', { why: 'host', detail: 'Send HTTP/1.1 with one Host header.' })
     }
     if (request.is404) throw unroutable(raw) ?? new KeyholeError('ROUTE_UNKNOWN', { why: 'path' })
-    if (Buffer.byteLength(raw.url ?? '') > maxUrlBytes) throw new KeyholeError('URL_TOO_LONG', { why: 'url' })
-    if (request.routeOptions.config.audit === 'none') return
-    if (hasBody(raw)) throw new KeyholeError('PAYLOAD_TOO_LARGE', { why: 'body' })
+    if (Buffer.byteLength(request.url) > maxUrlBytes) throw new KeyholeError('URL_TOO_LONG', { why: 'url' })
+    if (audit === 'none') return
+    if (hasBody(raw) && body === 0) throw new KeyholeError('PAYLOAD_TOO_LARGE', { why: 'body' })
+    if (Number(raw.headers['content-length'] ?? 0) > body) throw bodyTooLarge()
 
     reply.raw.once('close', await enter(request, reply))
+    // Whoever asks first whether its body may come waits for the word.
+    if (hasBody(raw) && /^100-continue$/i.test(raw.headers.expect ?? '')) reply.raw.writeContinue()
   })
 
   async function enter(request: FastifyRequest, reply: FastifyReply): Promise<Leave> {
@@ -69,6 +78,13 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
       cancel()
     }
   }
+}
+
+export function bodyTooLarge(): KeyholeError {
+  return new KeyholeError('PAYLOAD_TOO_LARGE', {
+    why: 'body',
+    detail: `This call takes a body of at most ${MAX_BODY_BYTES} bytes.`,
+  })
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -4,7 +4,11 @@ import type { FastifyInstance } from 'fastify'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** A route that does not say stops the start. `none`: it refuses before anybody is asked. */
-    audit?: 'read' | 'list' | 'none'
+    audit?: 'read' | 'list' | 'rotate' | 'survey' | 'none'
+    /** Longest body, in bytes; absent: none is taken. */
+    body?: number
+    /** In place of the bound of every reply. */
+    replyTimeoutMs?: number
   }
 }
 

@@ -19,17 +19,16 @@ const CONNECTION_SHARE = 1 / 2
 /** Connections are had without a token, and one that waits for nothing costs its holder nothing. */
 export function boundConnections(server: Server, maxConnections: number): void {
   const maxPerPeer = Math.ceil(maxConnections * CONNECTION_SHARE)
-  const open = new Map<string, number>()
+  const open = new Map<string, Set<Socket>>()
   server.maxConnections = maxConnections
   server.on('connection', (socket: Socket) => {
     const peer = socket.remoteAddress ?? 'unknown'
-    const others = open.get(peer) ?? 0
-    if (others >= maxPerPeer) return void socket.destroy()
-    open.set(peer, others + 1)
+    const others = open.get(peer) ?? new Set()
+    if (others.size >= maxPerPeer) return void socket.destroy()
+    open.set(peer, others.add(socket))
     socket.once('close', () => {
-      const left = (open.get(peer) ?? 0) - 1
-      if (left > 0) open.set(peer, left)
-      else open.delete(peer)
+      others.delete(socket)
+      if (others.size === 0) open.delete(peer)
     })
   })
 }

@@ -1,11 +1,19 @@
 /** What Fastify and Node complain of, in our codes. Their own texts quote the request, so none of them is kept. */
 import { asKeyholeError, KeyholeError } from '../errors.ts'
+import { bodyTooLarge } from './admission.ts'
 
 /** Anything that a handler, a hook or Fastify itself threw. */
 export function frameworkRefusal(thrown: unknown): KeyholeError {
   const code = codeOf(thrown)
   if (code === 'FST_ERR_BAD_URL' || code === 'FST_ERR_ASYNC_CONSTRAINT') {
     return new KeyholeError('MALFORMED_REQUEST', { why: 'url', detail: 'The URL is not well-formed.' })
+  }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return bodyTooLarge()
+  if (code?.startsWith('FST_ERR_CTP_') === true) {
+    return new KeyholeError('MALFORMED_REQUEST', {
+      why: 'content-type',
+      detail: 'Send the body as JSON, with Content-Type: application/json.',
+    })
   }
   if (code === 'FST_ERR_MAX_PARAM_LENGTH') return new KeyholeError('URL_TOO_LONG', { why: 'param' })
   return asKeyholeError(thrown)

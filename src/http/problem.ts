@@ -28,6 +28,8 @@ export function problemOf(error: KeyholeError, requestId: string | undefined): P
     detail: error.detail,
     retryable: error.retryAfterSeconds !== undefined,
     ...(requestId !== undefined && namesRequest(rule.status) && { requestId }),
+    ...(error.progress !== undefined && { progress: error.progress }),
+    ...(error.report !== undefined && { report: error.report }),
   }
 }
 

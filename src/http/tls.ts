@@ -28,7 +28,9 @@ export class TlsFileError extends Error {
 
 /** @throws TlsFileError for a pair that no client would accept: half there, not a pair, or not valid now. */
 export async function readTlsPair({ certFile, keyFile }: TlsFiles, nowMs: number): Promise<TlsPair> {
-  const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)])
+  // One after the other: where both are missing, it is always the same that is told.
+  const cert = await readPem(certFile)
+  const key = await readPem(keyFile)
   const certificate = certificateIn(cert)
   if (certificate === undefined) throw new TlsFileError(`${certFile} does not hold a PEM certificate`)
   if (!isKeyOf(key, certificate)) throw new TlsFileError(`${keyFile} does not hold the private key of ${certFile}`)
@@ -42,9 +44,7 @@ async function readPem(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    throw new TlsFileError(
-      `cannot read ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unreadable'}`,
-    )
+    throw new TlsFileError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`)
   }
 }
 

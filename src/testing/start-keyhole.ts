@@ -148,6 +148,7 @@ export async function startKeyholeOn(upstreams: Upstreams, options: StartOptions
   const logLines: string[] = []
   const config = parseConfig({
     KEYHOLE_REALM: SAMPLE_REALM,
+    KEYHOLE_SERVE: 'read,rotate',
     KEYHOLE_LISTEN: '127.0.0.1:0',
     KEYHOLE_MANAGEMENT_LISTEN: '127.0.0.1:0',
     KEYHOLE_POLICY_DIR: policyDirectory,

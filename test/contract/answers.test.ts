@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Code } from '../../src/contract.ts'
 import { CODES, ruleOf } from '../../src/contract.ts'
 import { status } from '../../src/standins/faults.ts'
+import type { Workload } from '../../src/testing/sample.ts'
+import { SAMPLE_POLICY, WORKLOADS } from '../../src/testing/sample.ts'
 import type { Face } from '../http/face.ts'
 import { face } from '../http/face.ts'
 import type { Answer } from '../http/line.ts'
@@ -13,32 +15,55 @@ import { ask, problem } from '../routes/ask.ts'
 import type { World } from '../routes/world.ts'
 import { hold, startWorld } from '../routes/world.ts'
 import { checked, operationOf } from './checked.ts'
-import { document } from './document.ts'
+import { codesIn, operations, resolved } from './document.ts'
 
-const LIST = '/secrets'
-const READ = '/secrets/db'
+/** Each with a workload that may: what is refused is refused for one reason. */
+const LIST = { method: 'get', path: '/secrets', as: 'api' } as const
+const READ = { method: 'get', path: '/secrets/db', as: 'api' } as const
+const ROTATE = { method: 'post', path: '/rotate', as: 'rotator' } as const
+const STATUS = { method: 'get', path: '/rotate', as: 'rotator' } as const
+const ALL: readonly Call[] = [LIST, READ, ROTATE, STATUS]
 
+interface Call {
+  readonly method: 'get' | 'post' | 'put'
+  readonly path: string
+  readonly as: Workload
+}
+
+/** `operation status CODE`; without a code for what is no refusal. */
 const seen = new Set<string>()
 const codes = new Set<string>()
 
 /** Takes note of an answer that has been checked already. */
-function note(path: string, answer: Answer): Code | undefined {
-  seen.add(`${operationOf({ method: 'GET', path })?.operationId ?? 'elsewhere'} ${answer.status}`)
-  if (answer.status < 400) return undefined
+function note({ method, path }: Call, answer: Answer): Code | undefined {
+  const { status } = answer
+  const operationId = operationOf({ method: method.toUpperCase(), path })?.operationId ?? 'elsewhere'
+  if (status < 400) {
+    seen.add(`${operationId} ${status}`)
+    return undefined
+  }
   const { code } = problem(answer)
+  seen.add(`${operationId} ${status} ${code}`)
   codes.add(code)
-  expect(answer.status).toBe(ruleOf(code).status)
+  expect(status).toBe(ruleOf(code).status)
   return code
 }
 
 /** The code of the answer to an ordinary request. */
-async function codeOf(world: World, path: string, options?: Parameters<typeof ask>[2]): Promise<Code | undefined> {
-  return note(path, await ask(world.url, path, { token: world.tokenOf('api'), ...options }))
+async function codeOf(world: World, call: Call, options?: Parameters<typeof ask>[2]): Promise<Code | undefined> {
+  const { method, path, as } = call
+  return note(call, await ask(world.url, path, { method, token: world.tokenOf(as), ...options }))
 }
 
 /** The code of the answer to these bytes. */
-async function codeOfBytes(url: string, path: string, text: string): Promise<Code | undefined> {
-  return note(path, checked({ method: 'GET', path }, await exchange(url, text)))
+async function codeOfBytes(url: string, call: Call, text: string): Promise<Code | undefined> {
+  const { method, path } = call
+  return note(call, checked({ method: method.toUpperCase(), path }, await exchange(url, text)))
+}
+
+/** As it stands on the wire. */
+function bytesOf({ method, path }: Call, headers: Readonly<Record<string, string>>): string {
+  return get(path, headers, method.toUpperCase())
 }
 
 describe('with everything in order', () => {
@@ -48,23 +73,27 @@ describe('with everything in order', () => {
   })
   afterAll(() => world.stop())
 
-  it.each([LIST, READ])('%s answers 200', async (path) => {
-    expect(await codeOf(world, path)).toBeUndefined()
+  it.each([LIST, READ, STATUS])('$method $path answers 200', async (call) => {
+    expect(await codeOf(world, call)).toBeUndefined()
   })
 
   it('answers 304', async () => {
-    const { headers } = await ask(world.url, READ, { token: world.tokenOf('api') })
+    const { headers } = await ask(world.url, READ.path, { token: world.tokenOf('api') })
     expect(await codeOf(world, READ, { headers: { 'If-None-Match': headers['etag'] ?? '' } })).toBeUndefined()
     expect(seen).toContain('readSecret 304')
   })
 
-  it.each([LIST, READ])('%s refuses tokens with 401', async (path) => {
-    const { kubernetes, url } = world
-    const workload = { namespace: 'payments', serviceAccount: 'api', pod: { name: 'api-7d4b9' } }
-    expect(note(path, await ask(url, path))).toBe('TOKEN_MISSING')
-    expect(await codeOf(world, path, { token: 'nonsense' })).toBe('TOKEN_REJECTED')
-    const other = kubernetes.issueToken({ ...workload, audiences: ['vault'] })
-    expect(await codeOf(world, path, { token: other })).toBe('TOKEN_AUDIENCE')
+  it.each(ALL)('$method $path refuses tokens with 401', async (call) => {
+    const { method, path, as } = call
+    const { pod, ...workload } = WORKLOADS[as]
+    expect(note(call, await ask(world.url, path, { method }))).toBe('TOKEN_MISSING')
+    expect(await codeOf(world, call, { token: 'nonsense' })).toBe('TOKEN_REJECTED')
+    const other = world.kubernetes.issueToken({ ...workload, pod: { name: pod }, audiences: ['vault'] })
+    expect(await codeOf(world, call, { token: other })).toBe('TOKEN_AUDIENCE')
+  })
+
+  it.each([ROTATE, STATUS])('$method $path refuses who may not rotate with 403', async (call) => {
+    expect(await codeOf(world, { ...call, as: 'api' })).toBe('NOT_GRANTED')
   })
 
   it.each([
@@ -77,39 +106,42 @@ describe('with everything in order', () => {
     ['/secrets/forbidden', 'SECRET_UNREADABLE'],
     ['/secrets/UPPER', 'MALFORMED_REQUEST'],
     ['/secrets?x', 'MALFORMED_REQUEST'],
+    ['/rotate?x', 'MALFORMED_REQUEST'],
     ['/elsewhere', 'ROUTE_UNKNOWN'],
   ])('%s is %s', async (path, code) => {
-    expect(await codeOf(world, path)).toBe(code)
+    expect(await codeOf(world, { ...(path === '/rotate?x' ? STATUS : READ), path })).toBe(code)
   })
 
-  it.each([LIST, READ])('%s refuses a URL of more than 2 KiB', async (path) => {
-    expect(await codeOf(world, `${path}?key=${'x'.repeat(2_048)}`)).toBe('URL_TOO_LONG')
+  it.each(ALL)('$method $path refuses a URL of more than 2 KiB', async (call) => {
+    expect(await codeOf(world, { ...call, path: `${call.path}?key=${'x'.repeat(2_048)}` })).toBe('URL_TOO_LONG')
   })
 
-  it('refuses what it cannot represent with 406', async () => {
-    expect(await codeOf(world, READ, { headers: { Accept: 'text/html' } })).toBe('NOT_ACCEPTABLE')
+  it.each([READ, ROTATE])('$method $path refuses what it cannot represent with 406', async (call) => {
+    expect(await codeOf(world, call, { headers: { Accept: 'text/html' } })).toBe('NOT_ACCEPTABLE')
   })
 
-  it('refuses methods with 405', async () => {
-    expect(note(READ, await ask(world.url, READ, { method: 'post' }))).toBe('METHOD_NOT_ALLOWED')
+  it.each(ALL)('$path refuses other methods with 405', async ({ path, as }) => {
+    expect(await codeOf(world, { path, as, method: 'put' })).toBe('METHOD_NOT_ALLOWED')
   })
 
-  it.each([LIST, READ])('%s refuses bodies, headers and framing', async (path) => {
-    expect(await codeOfBytes(world.url, path, get(path, { 'Content-Length': '1' }))).toBe('PAYLOAD_TOO_LARGE')
-    expect(await codeOfBytes(world.url, path, get(path, { Padding: 'x'.repeat(20_000) }))).toBe('HEADERS_TOO_LARGE')
-    expect(await codeOfBytes(world.url, path, get(path, { 'Content-Length': 'x' }))).toBe('MALFORMED_REQUEST')
+  it.each(ALL)('$method $path refuses bodies, headers and framing', async (call) => {
+    const { url } = world
+    expect(await codeOfBytes(url, call, bytesOf(call, { 'Content-Length': '5000' }))).toBe('PAYLOAD_TOO_LARGE')
+    expect(await codeOfBytes(url, call, bytesOf(call, { Padding: 'x'.repeat(20_000) }))).toBe('HEADERS_TOO_LARGE')
+    expect(await codeOfBytes(url, call, bytesOf(call, { 'Content-Length': 'x' }))).toBe('MALFORMED_REQUEST')
   })
 
-  it.each([LIST, READ])('%s refuses a request that does not arrive whole with 408', async (path) => {
+  it.each(ALL)('$method $path refuses a request that does not arrive whole with 408', async (call) => {
     const { url, stop } = await face(world, { headersTimeoutMs: 50, requestTimeoutMs: 50 })
-    expect(await codeOfBytes(url, path, `GET ${path} HTTP/1.1\r\nHost: keyhole\r\n`)).toBe('REQUEST_TIMEOUT')
+    expect(await codeOfBytes(url, call, bytesOf(call, {}).slice(0, -2))).toBe('REQUEST_TIMEOUT')
     await stop()
   })
 
-  it.each([LIST, READ])('%s hides a defect behind 500', async (path) => {
+  it.each(ALL)('$method $path hides a defect behind 500', async (call) => {
     const { url, stop } = await broken(world)
-    const answer = await ask(url, path, { token: world.tokenOf('api') })
-    expect(note(path, answer)).toBe('INTERNAL')
+    const { method, path, as } = call
+    const answer = await ask(url, path, { method, token: world.tokenOf(as) })
+    expect(note(call, answer)).toBe('INTERNAL')
     expect(answer.body.toString()).not.toContain('correct horse')
     expect(world.logLines.join()).not.toContain('correct horse')
     await stop()
@@ -117,10 +149,10 @@ describe('with everything in order', () => {
 })
 
 describe('when upstream is away', () => {
-  it.each([LIST, READ])('%s answers 503 for Kubernetes', async (path) => {
+  it.each(ALL)('$method $path answers 503 for Kubernetes', async (call) => {
     await using world = await startWorld()
     world.kubernetes.faults.inject({ path: /tokenreviews/ }, status(500))
-    expect(await codeOf(world, path)).toBe('KUBERNETES_UNAVAILABLE')
+    expect(await codeOf(world, call)).toBe('KUBERNETES_UNAVAILABLE')
   })
 
   it('answers 503 for Vault, sealed or gone', async () => {
@@ -131,10 +163,10 @@ describe('when upstream is away', () => {
     expect(await codeOf(world, READ)).toBe('VAULT_UNAVAILABLE')
   })
 
-  it.each([LIST, READ])('%s answers 504 when the deadline passes', async (path) => {
+  it.each(ALL)('$method $path answers 504 when the deadline passes', async (call) => {
     await using world = await startWorld({ settings: { KEYHOLE_DEADLINE_MS: '1000' } })
     const review = hold(world.kubernetes, /tokenreviews/)
-    const answer = codeOf(world, path)
+    const answer = codeOf(world, call)
     await review.arrived
     await world.clock.advance(1_000)
     expect(await answer).toBe('DEADLINE')
@@ -143,37 +175,77 @@ describe('when upstream is away', () => {
 })
 
 describe('when it has had enough', () => {
-  it.each([LIST, READ])('%s answers 503 beyond what may wait', async (path) => {
+  it.each(ALL)('$method $path answers 503 beyond what may wait', async (call) => {
     await using world = await startWorld({
       settings: { KEYHOLE_REQUESTS_IN_FLIGHT: '1', KEYHOLE_REQUESTS_WAITING: '1' },
     })
     const review = hold(world.kubernetes, /tokenreviews/)
     await using first = await dial(world.url)
-    first.send(get(LIST, { Authorization: `Bearer ${world.tokenOf('api')}` }))
+    first.send(get(LIST.path, { Authorization: `Bearer ${world.tokenOf('api')}` }))
     await review.arrived
     await using second = await dial(world.url)
-    second.send(get(LIST, { Authorization: `Bearer ${world.tokenOf('api')}` }))
+    second.send(get(LIST.path, { Authorization: `Bearer ${world.tokenOf('api')}` }))
     // One TCP connection keeps its order, two do not: only when the second waits is the next one too many.
     while (world.serving.wired.services.turnstile.waiting() === 0) await new Promise(setImmediate)
-    expect(await codeOf(world, path)).toBe('OVERLOADED')
+    expect(await codeOf(world, call)).toBe('OVERLOADED')
     review.release()
     expect([(await first.answer()).status, (await second.answer()).status]).toEqual([200, 200])
   })
 
-  it('answers 429 to a caller that was refused too often, and still serves what it may read', async () => {
-    await using world = await startWorld()
-    const answers = new Set<Code | undefined>()
-    for (let refusals = 0; refusals < 25; refusals += 1) answers.add(await codeOf(world, '/secrets/private'))
-    expect([...answers]).toEqual(['NOT_GRANTED', 'RATE_LIMITED'])
-    expect(await codeOf(world, READ)).toBeUndefined()
-  })
+  it.each<Call>([
+    { ...READ, path: '/secrets/private' },
+    { ...ROTATE, as: 'api' },
+    { ...STATUS, as: 'api' },
+  ])(
+    '$method $path answers 429 to a caller that was refused too often, and still serves what it may read',
+    async (call) => {
+      await using world = await startWorld()
+      const answers = new Set<Code | undefined>()
+      for (let refusals = 0; refusals < 25; refusals += 1) answers.add(await codeOf(world, call))
+      expect([...answers]).toEqual(['NOT_GRANTED', 'RATE_LIMITED'])
+      expect(await codeOf(world, READ)).toBeUndefined()
+    },
+  )
 
-  it.each([LIST, READ])('%s answers 503 without an audit log', async (path) => {
+  it.each(ALL)('$method $path answers 503 without an audit log', async (call) => {
     await using world = await startWorld()
     const file = join(world.directory, 'audit.log')
     await rm(file)
     await mkdir(file)
-    expect(await codeOf(world, path)).toBe('AUDIT_UNAVAILABLE')
+    expect(await codeOf(world, call)).toBe('AUDIT_UNAVAILABLE')
+  })
+})
+
+describe('a rotation', () => {
+  const ndjson = { headers: { Accept: 'application/x-ndjson' } }
+  const later = { headers: { Prefer: 'respond-async', 'Idempotency-Key': 'a' } }
+
+  it('answers 200, whole or in lines, 202, and 422 and 429 to what has been', async () => {
+    await using world = await startWorld({ policy: SAMPLE_POLICY })
+    expect(await codeOf(world, ROTATE, { body: { dryRun: true } })).toBeUndefined()
+    expect(await codeOf(world, ROTATE, ndjson)).toBeUndefined()
+    expect(await codeOf(world, ROTATE)).toBe('ROTATED_RECENTLY')
+    expect(await codeOf(world, ROTATE, { ...later, body: { mode: 'rewrap' } })).toBeUndefined()
+    expect(seen).toContain('rotate 202')
+    while ((await codeOf(world, ROTATE, later)) !== 'IDEMPOTENCY_KEY_REUSED') await new Promise(setImmediate)
+    expect(await codeOf(world, STATUS)).toBeUndefined()
+  })
+
+  it('answers 409 while another one runs, and 500 with its report where something is left', async () => {
+    await using world = await startWorld()
+    const secret = hold(world.kubernetes, /secrets\/payments-db$/)
+    const first = codeOf(world, ROTATE)
+    await secret.arrived
+    expect(await codeOf(world, ROTATE)).toBe('ROTATION_IN_PROGRESS')
+    secret.release()
+    expect(await first).toBe('ROTATION_INCOMPLETE')
+    expect(await codeOf(world, STATUS)).toBeUndefined()
+  })
+
+  it.each([ROTATE, STATUS])('$method $path answers 500 where the Lease cannot be used', async (call) => {
+    await using world = await startWorld()
+    world.kubernetes.faults.inject({ path: /leases/ }, status(403, { kind: 'Status', code: 403, reason: 'Forbidden' }))
+    expect(await codeOf(world, call)).toBe('LEASE_UNUSABLE')
   })
 })
 
@@ -182,11 +254,15 @@ describe('all in all', () => {
     expect([...codes].sort()).toEqual(Object.keys(CODES).sort())
   })
 
-  it('every documented status was seen at its operation', () => {
-    const documented = Object.values(document.paths).flatMap(({ get: { operationId, responses } }) =>
-      Object.keys(responses).map((code) => `${operationId} ${code}`),
+  it('every status and code that is documented was seen at its operation, and none that is not', () => {
+    const documented = operations.flatMap(({ operationId, responses }) =>
+      Object.entries(responses).flatMap(([code, response]) => {
+        const told = codesIn(resolved(response, '').value.description)
+        return Number(code) < 400 ? [`${operationId} ${code}`] : told.map((word) => `${operationId} ${code} ${word}`)
+      }),
     )
-    expect(documented.filter((answer) => !seen.has(answer))).toEqual([])
+    const answered = [...seen].filter((answer) => !answer.startsWith('elsewhere '))
+    expect(answered.toSorted()).toEqual(documented.toSorted())
   })
 })
 
@@ -197,6 +273,6 @@ function broken(world: World): Promise<Face> {
   }
   return face(world, {}, (services) => ({
     ...services,
-    door: { ...services.door, authorize: { read: defect, list: defect } },
+    door: { ...services.door, authorize: { read: defect, list: defect, rotate: defect } },
   }))
 }

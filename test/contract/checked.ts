@@ -5,8 +5,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { Answer } from '../http/line.ts'
-import type { HeaderObject, Operation, ResponseObject } from './document.ts'
-import { document, escaped, resolved } from './document.ts'
+import type { Documented, HeaderObject, ResponseObject } from './document.ts'
+import { document, escaped, operations, resolved } from './document.ts'
 
 export interface Asked {
   readonly method: string
@@ -23,15 +23,14 @@ export function checked(asked: Asked, answer: Answer): Answer {
   return answer
 }
 
-/** `listSecrets`, `readSecret`, or undefined where openapi.yaml has no such operation. */
-export function operationOf({ method, path }: Asked): (Operation & { readonly pointer: string }) | undefined {
-  if (method !== 'GET') return undefined
+/** Undefined where openapi.yaml has no such operation. */
+export function operationOf({ method, path }: Asked): Documented | undefined {
+  return operationsAt(path).find((operation) => operation.method === method)
+}
+
+function operationsAt(path: string): readonly Documented[] {
   const bare = path.replace(/^https?:\/\/[^/]*(?=\/)/, '').split(/[?#]/, 1)[0] ?? ''
-  for (const [template, item] of Object.entries(document.paths)) {
-    const pattern = new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]*')}$`)
-    if (pattern.test(bare)) return { ...item.get, pointer: `/paths/${escaped(template)}/get` }
-  }
-  return undefined
+  return operations.filter((one) => new RegExp(`^${one.path.replace(/\{\w+\}/g, '[^/]*')}$`).test(bare))
 }
 
 function problemsOf(asked: Asked, answer: Answer): string[] {
@@ -39,20 +38,30 @@ function problemsOf(asked: Asked, answer: Answer): string[] {
   if (operation === undefined) return elsewhere(asked, answer)
   const status = String(answer.status)
   const documented = operation.responses[status]
+  // In prose: what a process does not serve is no route of its.
+  if (documented === undefined && isRouteUnknown(answer)) return elsewhere(asked, answer)
   if (documented === undefined) return [`${operation.operationId} has no status ${status}`]
   const { value, pointer } = resolved(documented, `${operation.pointer}/responses/${status}`)
   return [...headersWrong(value, pointer, answer), ...contentWrong(value, pointer, answer)]
 }
 
+function isRouteUnknown({ status, body }: Answer): boolean {
+  return status === 404 && (json(body) as { code?: unknown } | undefined)?.code === 'ROUTE_UNKNOWN'
+}
+
 /** Prose says what a path or a method that is none gets. */
-function elsewhere({ method }: Asked, answer: Answer): string[] {
+function elsewhere({ method, path }: Asked, answer: Answer): string[] {
   if (method === 'HEAD') return answer.status === 404 || answer.status === 405 ? [] : ['HEAD is 404 or 405']
+  const allowed = operationsAt(path)
+    .map((operation) => operation.method)
+    .sort()
+    .join(', ')
   const code = (json(answer.body) as { code?: unknown } | undefined)?.code
   const allow = answer.headers['allow']
   return [
     ...bodyWrong('#/components/schemas/Problem', answer),
     ...(answer.headers['x-request-id'] === undefined ? ['no X-Request-Id'] : []),
-    ...(code === 'METHOD_NOT_ALLOWED' && allow !== 'GET' ? ['405 without Allow: GET'] : []),
+    ...(code === 'METHOD_NOT_ALLOWED' && allow !== allowed ? [`405 without Allow: ${allowed}`] : []),
     ...(answer.status < 400 ? ['a success of no operation'] : []),
   ]
 }
@@ -71,7 +80,26 @@ function contentWrong({ content }: ResponseObject, pointer: string, answer: Answ
   const mediaType = answer.headers['content-type']?.split(';')[0]
   if (content === undefined) return answer.body.length > 0 || mediaType !== undefined ? ['content where none is'] : []
   if (mediaType === undefined || content[mediaType] === undefined) return [`content type ${mediaType}`]
-  return bodyWrong(`#${pointer}/content/${escaped(mediaType)}/schema`, answer)
+  const schema = `#${pointer}/content/${escaped(mediaType)}/schema`
+  return mediaType === 'application/x-ndjson' ? linesWrong(schema, answer.body) : bodyWrong(schema, answer)
+}
+
+/** Whole lines, each of them documented: that it began first, the report last, and only there. */
+function linesWrong(schema: string, body: Buffer): string[] {
+  const text = body.toString('utf8')
+  const lines = text.split('\n').slice(0, -1)
+  const types = lines.map((line) => (json(Buffer.from(line)) as { type?: unknown } | undefined)?.type)
+  return [
+    ...(text.endsWith('\n') ? [] : ['a last line without its end']),
+    ...(types.indexOf('started') === 0 && types.lastIndexOf('started') === 0
+      ? []
+      : ['it does not begin with its start']),
+    ...(types.indexOf('report') === types.length - 1 ? [] : ['it does not end with its report']),
+    ...lines.flatMap((line) => {
+      const value = json(Buffer.from(line))
+      return value === undefined ? ['a line that is no JSON'] : invalid(schema, value)
+    }),
+  ]
 }
 
 function bodyWrong(schema: string, { headers, body }: Answer): string[] {

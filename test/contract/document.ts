@@ -1,6 +1,8 @@
 /** openapi.yaml, read. */
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
+import type { Code } from '../../src/contract.ts'
+import { CODES } from '../../src/contract.ts'
 
 export interface Document {
   readonly info: { readonly version: string }
@@ -8,20 +10,26 @@ export interface Document {
   readonly paths: Readonly<Record<string, PathItem>>
   readonly components: {
     readonly securitySchemes: Readonly<Record<string, { readonly type: string; readonly scheme: string }>>
-    readonly schemas: { readonly Code: { readonly enum: readonly string[] } }
+    readonly schemas: Readonly<Record<'Code' | 'BlockedCode' | 'RetirementWhy', { readonly enum: readonly string[] }>>
     readonly responses: Readonly<Record<string, ResponseObject>>
     readonly headers: Readonly<Record<string, HeaderObject>>
   }
 }
 
 export interface PathItem {
-  readonly get: Operation
+  readonly get?: Operation
+  readonly post?: Operation
 }
 
 export interface Operation {
   readonly operationId: string
   readonly security?: unknown
+  readonly requestBody?: RequestBody
   readonly responses: Readonly<Record<string, ResponseObject | Reference>>
+}
+
+export interface RequestBody {
+  readonly content: Readonly<Record<string, MediaType>>
 }
 
 export interface ResponseObject {
@@ -46,6 +54,26 @@ export interface Reference {
 }
 
 export const document = parse(readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8')) as Document
+
+export interface Documented extends Operation {
+  readonly method: string
+  readonly path: string
+  /** Where it stands, as a JSON pointer. */
+  readonly pointer: string
+}
+
+export const operations: readonly Documented[] = Object.entries(document.paths).flatMap(([path, item]) =>
+  (['get', 'post'] as const).flatMap((verb) => {
+    const operation = item[verb]
+    const pointer = `/paths/${escaped(path)}/${verb}`
+    return operation === undefined ? [] : [{ ...operation, method: verb.toUpperCase(), path, pointer }]
+  }),
+)
+
+/** The codes that a description tells of. */
+export function codesIn(description: string): readonly Code[] {
+  return Object.keys(CODES).filter((code): code is Code => new RegExp(`\\b${code}\\b`).test(description))
+}
 
 /** What a local `$ref` points to, and where that is as a JSON pointer. */
 export function resolved<T extends object>(value: T | Reference, pointer: string): { value: T; pointer: string } {

@@ -2,14 +2,21 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
+import { ROTATE_HELP } from '../../src/cli/rotate-help.ts'
 import { SETTINGS } from '../../src/config.ts'
 import { CODES } from '../../src/contract.ts'
 import { parseFile } from '../../src/policy/parse.ts'
 import { transitContext } from '../../src/services/place.ts'
+import { VAULT_RULES } from '../../src/testing/sample.ts'
 import { VERSION } from '../../src/version.ts'
 import { document } from './document.ts'
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+
+/** What stands between fences of this kind. */
+function blocks(kind: string): string[] {
+  return [...readme.matchAll(new RegExp(`\`\`\`${kind}\\n(.*?)\`\`\``, 'gs'))].map(([, text]) => text ?? '')
+}
 
 const ascending = (a: number, b: number): number => a - b
 
@@ -47,11 +54,35 @@ describe('README.md', () => {
   })
 
   it('shows policy documents that are taken without a problem', () => {
-    const policy = [...readme.matchAll(/```yaml\n(.*?)```/gs)]
-      .map(([, text]) => text ?? '')
-      .find((text) => /SecretGrant/.test(text))
+    const policy = blocks('yaml').find((text) => /SecretGrant/.test(text))
     expect(parseFile({ path: 'readme.yaml', text: policy ?? '' }).problems).toEqual([])
     expect(parseFile({ path: 'readme.yaml', text: policy ?? '' }).documents).toHaveLength(2)
+  })
+
+  it('shows a TransitKey that may be rotated, as it is taken', () => {
+    const spec = blocks('yaml').find((text) => /^ {2}rotation:/m.test(text)) ?? ''
+    const text = `apiVersion: keyhole.dev/v1alpha1\nkind: TransitKey\nmetadata: { name: payments }\n${spec}`
+    expect(parseFile({ path: 'readme.yaml', text }).problems).toEqual([])
+  })
+
+  it('gives each role of Vault what the sample gives it, and no more', () => {
+    const policies = blocks('sh').flatMap((text) => [...text.matchAll(/^vault policy write .*?(?:\}'$|^EOF$)/gms)])
+    const shown = policies.map(([text]) =>
+      [...text.matchAll(/path "([^"]+)"\s*\{(.*?)\}(?=\n|')/gs)].map(([, path, rule = '']) => ({
+        path,
+        capabilities: [...(/capabilities\s*= \[(.*?)\]/.exec(rule)?.[1] ?? '').matchAll(/\w+/g)].map(([word]) => word),
+        ...(/allowed_parameters/.test(rule) && {
+          allowedParameters: { [/allowed_parameters = \{ "(\w+)" = \[\] $/.exec(rule)?.[1] ?? rule]: [] },
+        }),
+      })),
+    )
+    expect(shown).toEqual([VAULT_RULES.read, VAULT_RULES.rotate])
+  })
+
+  it('shows the CronJob that the command line shows', () => {
+    const words = (text: string) => text.split('\n').map((line) => line.trim())
+    const cronJob = blocks('yaml').find((text) => /schedule:/.test(text)) ?? ''
+    expect(words(cronJob).filter((line) => !words(ROTATE_HELP).includes(line))).toEqual([])
   })
 
   it('has every setting with its default and what it is', () => {

@@ -1,12 +1,14 @@
 /**
- * Has schemathesis attack a running keyhole with whatever openapi.yaml allows and forbids:
- * `npx node test/contract/schemathesis.ts`. Its path comes from KEYHOLE_SCHEMATHESIS, or from the environment that
+ * Has schemathesis attack a running keyhole with whatever openapi.yaml allows and forbids, once with the token of a reader
+ * and once, where it rotates, with an admin's: `npx node test/contract/schemathesis.ts`. Its path comes from KEYHOLE_SCHEMATHESIS, or from the environment that
  * test/servers/build.ts makes. Leaves with its exit code.
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Workload } from '../../src/testing/sample.ts'
+import { SAMPLE_POLICY } from '../../src/testing/sample.ts'
 import { startKeyhole } from '../../src/testing/start-keyhole.ts'
 import { programs } from '../servers/programs.ts'
 
@@ -26,6 +28,20 @@ const PATIENT = {
   KEYHOLE_REFUSALS_BURST: '10000',
 }
 
+/**
+ * The key is nobody's alone, so that nothing is retired: `"retire": "now"` would wait a minute each time. What else a
+ * rotation does takes a moment.
+ */
+const POLICY = {
+  ...SAMPLE_POLICY,
+  'platform.yaml': SAMPLE_POLICY['platform.yaml'].replace('exclusive: true', 'exclusive: false'),
+}
+
+const RUNS: readonly { readonly as: Workload; readonly flags: readonly string[] }[] = [
+  { as: 'api', flags: [] },
+  { as: 'rotator', flags: ['--include-path', '/rotate'] },
+]
+
 async function main(): Promise<number> {
   const program = process.env['KEYHOLE_SCHEMATHESIS'] ?? join(dirname(programs().python), 'schemathesis')
   if (!existsSync(program)) {
@@ -34,11 +50,19 @@ async function main(): Promise<number> {
     )
     return 1
   }
-  await using keyhole = await startKeyhole({ settings: PATIENT, audited: () => {} })
+  for (const { as, flags } of RUNS) {
+    const status = await attack(program, as, flags)
+    if (status !== 0) return status
+  }
+  return 0
+}
+
+async function attack(program: string, as: Workload, flags: readonly string[]): Promise<number> {
+  await using keyhole = await startKeyhole({ policy: POLICY, settings: PATIENT, audited: () => {} })
   // It keeps what it sent, tokens and all, in a directory under the one it runs in: this one is removed.
   const status = await run(program, keyhole.directory, [
     ...['--config-file', CONFIG, 'run', OPENAPI, '--url', keyhole.url],
-    ...['--header', `Authorization: Bearer ${keyhole.tokenOf('api')}`],
+    ...['--header', `Authorization: Bearer ${keyhole.tokenOf(as)}`, ...flags],
     ...['--checks', 'all', '--mode', 'all', '--phases', 'examples,coverage,fuzzing,stateful'],
     ...['--max-examples', EXAMPLES, '--seed', SEED, '--generation-database', 'none', '--no-color'],
   ])

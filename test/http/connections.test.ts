@@ -1,9 +1,12 @@
+import { EventEmitter } from 'node:events'
+import type { Server } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { boundConnections } from '../../src/http/connections.ts'
 import type { World } from '../routes/world.ts'
 import { startWorld } from '../routes/world.ts'
 import { face } from './face.ts'
-import { dial, get } from './line.ts'
+import { dial, exchange, get } from './line.ts'
 
 let world: World
 beforeAll(async () => {
@@ -53,6 +56,31 @@ describe('the connections of one peer', () => {
     await using oneMore = await dial(world.managementUrl)
     expect(await oneMore.closed()).toBe('')
     for (const line of lines) line.socket.destroy()
+  })
+})
+
+describe('a connection whose address is not known any more', () => {
+  it('counts with its like, as one peer', () => {
+    const server = new EventEmitter()
+    boundConnections(server as Server, 2)
+    const sockets = [1, 2].map(() => Object.assign(new EventEmitter(), { isCut: false }))
+    for (const socket of sockets)
+      server.emit(
+        'connection',
+        Object.assign(socket, {
+          destroy: () => {
+            socket.isCut = true
+          },
+        }),
+      )
+    expect(sockets.map(({ isCut }) => isCut)).toEqual([false, true])
+  })
+})
+
+describe('HTTP/1.0', () => {
+  it('needs no Host, and takes no two', async () => {
+    expect((await exchange(world.url, 'GET /elsewhere HTTP/1.0\r\n\r\n')).status).toBe(404)
+    expect((await exchange(world.url, 'GET /elsewhere HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n')).status).toBe(400)
   })
 })
 

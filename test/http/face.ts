@@ -2,7 +2,7 @@
 import type { Server } from 'node:http'
 import type { AppOptions, Services } from '../../src/app.ts'
 import { buildApp } from '../../src/app.ts'
-import type { KeyholeOnStandins } from '../../src/testing/start-keyhole.ts'
+import type { Keyhole } from '../../src/testing/start-keyhole.ts'
 
 export interface Face {
   readonly url: string
@@ -13,7 +13,7 @@ export interface Face {
 }
 
 export async function face(
-  { serving }: KeyholeOnStandins,
+  { serving }: Pick<Keyhole, 'serving'>,
   bounds: Partial<AppOptions> = {},
   change: (services: Services) => Services = (services) => services,
 ): Promise<Face> {

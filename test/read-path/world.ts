@@ -45,6 +45,7 @@ const GRANTED: Readonly<Record<Workload, readonly string[]>> = {
   api: ['PGHOST', 'PGPORT', 'PGUSER', 'PGPASSWORD', 'LEDGER_ID', 'tls.crt', 'tls.key'],
   migrator: Object.keys(DB),
   reports: ['PGHOST', 'PGPORT', 'TOKEN'],
+  rotator: [],
   stranger: [],
 }
 
@@ -175,7 +176,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     clock,
     policy,
     ...(audit === 'memory' && { audited: (line: string) => void lines.push(line) }),
-    ...(settings !== undefined && { settings }),
+    settings: { KEYHOLE_SERVE: 'read', ...settings },
     surroundings: { decorate, ...(sink !== undefined && { stdout: sink.stream }) },
   }).catch(async (error: unknown) => {
     await standins[Symbol.asyncDispose]()

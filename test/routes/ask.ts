@@ -9,13 +9,17 @@ export interface AskOptions {
   readonly token?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly method?: 'get' | 'head' | 'post' | 'put' | 'patch' | 'delete' | 'options'
+  /** Sent as it is; an object as JSON. */
+  readonly body?: string | object
 }
 
 export async function ask(url: string, path: string, options: AskOptions = {}): Promise<Answer> {
-  const { token, headers = {}, method = 'get' } = options
+  const { token, headers = {}, method = 'get', body: sent } = options
   const request = supertest(url)[method](path).buffer(true).parse(bytes)
   for (const [name, value] of Object.entries(headers)) request.set(name, value)
   if (token !== undefined) request.set('Authorization', `Bearer ${token}`)
+  if (typeof sent === 'object') request.set('Content-Type', 'application/json')
+  if (sent !== undefined) request.send(typeof sent === 'string' ? sent : JSON.stringify(sent))
   const { status, headers: received, body } = await request
   const answer = {
     status,

@@ -57,8 +57,9 @@ export async function startWorld(options: Omit<StartOptions, 'clock'> = {}, star
   const clock = virtualClock(startMs)
   const keyhole = await startKeyhole({ policy: POLICY, ...options, clock })
   seed(keyhole.kubernetes, keyhole.vault)
-  // Both keys asked about: from here on what goes upstream goes there for a request.
-  const { keys, policy } = keyhole.serving.wired
+  // Both keys asked about, every Secret looked at: from here on what goes upstream goes there for a request.
+  const { keys, policy, takeSurvey } = keyhole.serving.wired
+  await takeSurvey()
   while (keys.conditions().size < policy.current().transitKeys.size) await new Promise(setImmediate)
   forgetCalls(keyhole)
   return { ...keyhole, clock }

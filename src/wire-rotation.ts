@@ -1,0 +1,135 @@
+/** The parts of a rotator, put together. It is handed faces of Kubernetes and Vault that cannot decrypt. */
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import type { KeyholeError } from './errors.ts'
+import type { Policy } from './policy/in-force.ts'
+import { secretsUnder } from './policy/secrets-under.ts'
+import type { Rotating } from './routes/rotation.ts'
+import type { RotatableKey } from './services/authorize.ts'
+import { advancer } from './services/rotation/advance.ts'
+import { allKeysRotator } from './services/rotation/all-keys.ts'
+import { closer } from './services/rotation/close.ts'
+import type { EffectLog } from './services/rotation/effects.ts'
+import { effects as effectsOf } from './services/rotation/effects.ts'
+import { foreseer } from './services/rotation/foresee.ts'
+import { inspector } from './services/rotation/inspect.ts'
+import { intender } from './services/rotation/intend.ts'
+import { journal } from './services/rotation/journal.ts'
+import { transitKeyring } from './services/rotation/keys.ts'
+import { mover } from './services/rotation/move.ts'
+import { patience } from './services/rotation/patience.ts'
+import { gate as gateOf } from './services/rotation/pool.ts'
+import type { Leases, SecretStore, TransitRotation } from './services/rotation/ports.ts'
+import { retirer } from './services/rotation/retire.ts'
+import { rewrapper } from './services/rotation/rewrap.ts'
+import { keyRotator } from './services/rotation/rotate-key.ts'
+import { rotations } from './services/rotation/run.ts'
+import type { Survey } from './services/rotation/survey.ts'
+import { surveyor } from './services/rotation/survey.ts'
+import { verifier } from './services/rotation/verify.ts'
+import type { VaultLogins, VaultSessions } from './services/vault-sessions.ts'
+
+export interface RotatorParts {
+  readonly kubernetes: SecretStore & Leases
+  readonly transit: TransitRotation
+  readonly sessions: VaultSessions
+  readonly logins: VaultLogins
+  readonly log: EffectLog
+  readonly clock: Clock
+  readonly policy: () => Policy
+  readonly newId: () => string
+  /** Names this process among all that ever were. */
+  readonly holder: string
+  /** Told why a key went no further, for the log. */
+  readonly failed: (failure: KeyholeError, rotation: string) => void
+}
+
+export type RotatorSettings = Pick<
+  Config,
+  | 'KEYHOLE_REALM'
+  | 'KEYHOLE_VAULT_ROTATE_ROLE'
+  | 'KEYHOLE_ROTATION_LEASE'
+  | 'KEYHOLE_LEASE_MS'
+  | 'KEYHOLE_ROTATION_BUDGET_MS'
+  | 'KEYHOLE_ROTATION_PARALLEL'
+  | 'KEYHOLE_REPLY_TIMEOUT_MS'
+>
+
+export interface Rotator extends Rotating {
+  readonly survey: Survey
+}
+
+/** How far the clocks of two rotators may be apart. */
+const MAX_SKEW_MS = 10_000
+/** A ledger that is asked for again and again costs one look at all Secrets in so long. */
+const SURVEY_KEEP_MS = 10_000
+
+export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Rotator {
+  const { kubernetes, transit, sessions, logins, clock, policy } = parts
+  const role = settings.KEYHOLE_VAULT_ROTATE_ROLE
+  const halting = new AbortController()
+  const halt = halting.signal
+  const patiently = patience(clock)
+  const gate = gateOf(settings.KEYHOLE_ROTATION_PARALLEL)
+  const effects = effectsOf(parts.log, clock)
+  const inspect = inspector(kubernetes, patiently)
+  const rewrap = rewrapper({ transit, sessions, patiently, realm: settings.KEYHOLE_REALM, role })
+  const keys = transitKeyring({ transit, sessions, logins, clock, patiently, role })
+  const verify = verifier({ inspect, rewrap, gate, halt })
+  const [namespace = '', name = ''] = settings.KEYHOLE_ROTATION_LEASE.split('/')
+  const keyOf = (key: string): RotatableKey | undefined => {
+    const transitKey = policy().transitKeys.get(key)
+    return transitKey && { transitKey, secrets: secretsUnder(policy(), transitKey) }
+  }
+  const survey = surveyor({
+    keys,
+    inspect,
+    clock,
+    gate,
+    inForce: () => [...policy().transitKeys.keys()].flatMap((key) => keyOf(key) ?? []),
+    keepMs: SURVEY_KEEP_MS,
+    ending: halt,
+  })
+  const rotateKey = keyRotator({
+    intend: intender({ keys, effects, clock }),
+    advance: advancer({ keys, effects }),
+    move: mover({ inspect, rewrap, secrets: kubernetes, effects, clock, gate, halt }),
+    verify,
+    retiring: retirer({
+      keys,
+      inspect,
+      verify,
+      effects,
+      clock,
+      patiently,
+      gate,
+      halt,
+      policyHash: () => policy().hash,
+    }),
+    close: closer(clock),
+  })
+  return {
+    survey,
+    replyTimeoutMs: settings.KEYHOLE_ROTATION_BUDGET_MS + settings.KEYHOLE_REPLY_TIMEOUT_MS,
+    rotations: rotations({
+      journal: journal({
+        leases: kubernetes,
+        name: { namespace, name },
+        clock,
+        holder: parts.holder,
+        durationMs: settings.KEYHOLE_LEASE_MS,
+        skewMs: MAX_SKEW_MS,
+      }),
+      rotateAll: allKeysRotator({ rotateKey, keys, effects, clock, halt, failed: parts.failed }),
+      foresee: foreseer({ keys, inspect, rewrap, clock, gate }),
+      keys,
+      survey,
+      effects,
+      clock,
+      newId: parts.newId,
+      failed: parts.failed,
+      budgetMs: settings.KEYHOLE_ROTATION_BUDGET_MS,
+      halting,
+    }),
+  }
+}
