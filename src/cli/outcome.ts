@@ -1,0 +1,71 @@
+/** How a rotation ended for whoever asked for it, and how that is told: for a person, or as one JSON document. */
+import type { RotationReport } from '../contract.ts'
+import type { Aged } from './due.ts'
+import { ageText } from './durations.ts'
+import { printReport } from './report-text.ts'
+import type { OutputFormat } from './rotate-options.ts'
+import { jsonLine, openScreen } from './screen.ts'
+import type { ExitCode, World } from './world.ts'
+import { EXIT } from './world.ts'
+
+export type Outcome =
+  | { readonly type: 'report'; readonly report: RotationReport }
+  | {
+      readonly type: 'nothing-due'
+      readonly olderThan: string
+      readonly keys: readonly Aged[]
+      readonly detail?: string
+    }
+  | {
+      readonly type: 'error'
+      readonly exit: ExitCode
+      /** A code of keyhole's, or a word of our own. */
+      readonly code: string
+      readonly detail: string
+      /** One sentence each, where there are several. */
+      readonly details?: readonly string[]
+      /** Of what was done before. */
+      readonly report?: RotationReport | undefined
+    }
+
+/** Progress never mixes with the answer of `--output json`. */
+export function tell(outcome: Outcome, format: OutputFormat, { stdout, stderr, environment }: World): ExitCode {
+  const screen = openScreen(stdout, environment)
+  if (format === 'json') stdout.write(jsonLine(documentOf(outcome)))
+  else if (outcome.type === 'nothing-due') printNothingDue()
+  else if (outcome.report !== undefined) printReport(screen, outcome.report)
+  // People look at stderr, also those who keep the document.
+  if (outcome.type === 'error') printError(outcome)
+  return exitOf(outcome)
+
+  function printNothingDue(): void {
+    if (outcome.type !== 'nothing-due') return
+    screen.line(`Nothing due: no key is older than ${outcome.olderThan}.`, 'good')
+    if (outcome.detail !== undefined) screen.line(outcome.detail)
+    for (const { key, ageMs, latestCreatedAt } of outcome.keys) {
+      screen.line(`  ${key}: ${ageText(ageMs)} old, made ${latestCreatedAt}`)
+    }
+  }
+
+  function printError({ code, detail, details }: Extract<Outcome, { readonly type: 'error' }>): void {
+    const errors = openScreen(stderr, environment)
+    errors.line(`keyhole rotate: ${code}: ${detail}`, 'bad')
+    for (const each of details ?? []) errors.line(`  ${each}`)
+  }
+}
+
+function documentOf(outcome: Outcome): unknown {
+  if (outcome.type === 'report') return outcome.report
+  if (outcome.type === 'error') return outcome
+  const keys = outcome.keys.map(({ key, latestCreatedAt, ageMs }) => ({
+    key,
+    latestCreatedAt,
+    ageSeconds: Math.floor(ageMs / 1_000),
+  }))
+  return { ...outcome, keys }
+}
+
+function exitOf(outcome: Outcome): ExitCode {
+  if (outcome.type === 'error') return outcome.exit
+  return outcome.type === 'nothing-due' || outcome.report.complete ? EXIT.done : EXIT.incomplete
+}

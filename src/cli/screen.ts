@@ -1,0 +1,59 @@
+/**
+ * The only writer of text. What is printed comes from peers, files and arguments, and a terminal obeys control characters:
+ * nothing but printable ASCII leaves, and no text can end its line.
+ */
+import type { Environment, Output } from './world.ts'
+
+export interface Screen {
+  /** A line of its own, below whatever is being redrawn. */
+  line(text: string, style?: Style): void
+  /** In place of what was last redrawn; cut to the width. On a terminal only. */
+  redraw(text: string): void
+  /** What was last redrawn stays. */
+  leave(): void
+  readonly isTerminal: boolean
+  readonly width: number
+}
+
+export type Style = 'plain' | 'bold' | 'good' | 'bad'
+
+const SGR: Readonly<Record<Style, string>> = { plain: '', bold: '1', good: '32', bad: '31' }
+const DEFAULT_COLUMNS = 80
+
+export function openScreen(output: Output, environment: Environment): Screen {
+  const isTerminal = output.isTTY === true && environment['TERM'] !== 'dumb'
+  const isColoured = isTerminal && (environment['NO_COLOR'] ?? '') === ''
+  let isDrawn = false
+
+  function leave(): void {
+    if (isDrawn) output.write('\n')
+    isDrawn = false
+  }
+
+  return {
+    isTerminal,
+    // A full last column makes some terminals wrap.
+    width: Math.max(20, (output.columns ?? DEFAULT_COLUMNS) - 1),
+    line(text, style = 'plain') {
+      const shown = printable(text)
+      leave()
+      output.write(isColoured && style !== 'plain' ? `\x1b[${SGR[style]}m${shown}\x1b[0m\n` : `${shown}\n`)
+    },
+    redraw(text) {
+      if (!isTerminal) return
+      output.write(`\r${printable(text).slice(0, this.width)}\x1b[K`)
+      isDrawn = true
+    },
+    leave,
+  }
+}
+
+/** One JSON document on a line, as harmless as a line of text, and still the same document. */
+export function jsonLine(value: unknown): string {
+  return `${printable(JSON.stringify(value))}\n`
+}
+
+/** Whatever is not printable ASCII as `\uXXXX`. */
+export function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
