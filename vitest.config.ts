@@ -10,7 +10,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/servers/**'],
           // No test is timed: this only ends one that hangs, also on a machine that is busy with something else.
-          testTimeout: 60_000,
+          testTimeout: 180_000,
           hookTimeout: 60_000,
         },
       },
