@@ -93,6 +93,13 @@ export async function keyhole(
   }
 }
 
+/** As its own metrics count them. */
+export async function upstreamCalls(managementUrl: string): Promise<number> {
+  const { body } = await request(`${managementUrl}/metrics`, { dispatcher: new Agent({ keepAliveTimeout: 1 }) })
+  const lines = (await body.text()).split('\n').filter((line) => line.startsWith('keyhole_upstream_calls_total{'))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}
+
 /** A caller that keeps its connections, trusting only the CA of what it calls. */
 export function getter(world: BenchWorld, url: string): { readonly get: Get } & AsyncDisposable {
   const dispatcher = new Agent({ connect: { ca: world.serving.ca } })

@@ -41,6 +41,18 @@ export interface Row {
   readonly met: boolean | undefined
 }
 
+export function row(measure: string, figure: string, goal: string, met?: boolean): Row {
+  return { measure, figure, goal, met }
+}
+
+export function ratio(value: number): string {
+  return `${value.toFixed(2)}x`
+}
+
+export function ms(value: number): string {
+  return `${value.toFixed(2)} ms`
+}
+
 export function table(rows: readonly Row[]): string {
   const lines = rows.map(({ measure, figure, goal, met }) => `| ${measure} | ${figure} | ${goal} | ${verdict(met)} |`)
   return ['| measure | figure | goal | met |', '| --- | --- | --- | --- |', ...lines].join('\n')

@@ -14,6 +14,7 @@ import { operatorOf } from '../test/servers/operator.ts'
 import type { PythonLibrary } from '../test/servers/python.ts'
 import { pythonLibrary } from '../test/servers/python.ts'
 import { AUDIENCE, DERIVED_KEY, KEYHOLE, SECRETS, setUp } from '../test/servers/set-up.ts'
+import type { Connection } from '../test/servers/start.ts'
 import { ISSUER, startServers } from '../test/servers/start.ts'
 
 export interface BenchWorld extends AsyncDisposable {
@@ -36,6 +37,8 @@ export interface BenchWorld extends AsyncDisposable {
   /** Replaces the dictionary. */
   seal(plaintext: string): Promise<void>
   readonly python: PythonLibrary | undefined
+  /** Of the real servers. */
+  readonly connection: Connection | undefined
 }
 
 export const BENCH_POLICY = SAMPLE_POLICY
@@ -101,6 +104,7 @@ async function realWorld(say: (line: string) => void): Promise<BenchWorld> {
       inOrder(count, () => kubernetes.issueToken({ ...API, audiences: [AUDIENCE.keyhole], pod: { name: POD, uid } })),
     seal,
     python,
+    connection,
     [Symbol.asyncDispose]: () => running.stop(),
   }
 }
@@ -125,6 +129,7 @@ async function standinWorld(): Promise<BenchWorld> {
       kubernetes.putSecret({ namespace: PLACE.namespace, name: PLACE.secret, data: { [PLACE.dataKey]: ciphertext } })
     },
     python: undefined,
+    connection: undefined,
     async [Symbol.asyncDispose]() {
       await standins[Symbol.asyncDispose]()
       rmSync(directory, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 /** The cluster's administrator: everything that the tests change in Kubernetes, by raw HTTPS. */
 import { randomUUID } from 'node:crypto'
-import type { KubernetesOperator, Named, Right, TokenOrder } from '../conformance/environment.ts'
+import type { KubernetesOperator, Lease, Named, Right, TokenOrder } from '../conformance/environment.ts'
 import type { Call } from './call.ts'
 import { bearer, caller, expectStatus } from './call.ts'
 import type { Connection } from './start.ts'
@@ -106,11 +106,12 @@ export function kubernetesOperator({ ca, kubernetes }: Connection): RealKubernet
   }
 
   async function putSecret(
-    secret: Named & { data: Readonly<Record<string, string>> },
+    secret: Named & { data: Readonly<Record<string, string>>; immutable?: boolean },
   ): Promise<{ uid: string; resourceVersion: string }> {
     await createNamespace(secret.namespace)
     const data = mapValues(secret.data, (value) => Buffer.from(value).toString('base64'))
-    const manifest = { apiVersion: 'v1', kind: 'Secret', metadata: { name: secret.name }, data }
+    const { name, immutable } = secret
+    const manifest = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data, immutable }
     const replaced = await call<Applied>('PUT', pathOf('secrets', secret), manifest)
     if (replaced.status === 200) return replaced.body.metadata
     const collection = `/api/v1/namespaces/${secret.namespace}/secrets`
@@ -123,6 +124,12 @@ export function kubernetesOperator({ ca, kubernetes }: Connection): RealKubernet
     if ((await got).status === 404) return undefined
     const { data } = await expectStatus(got)
     return mapValues(data ?? {}, (value) => Buffer.from(value, 'base64').toString())
+  }
+
+  async function putLease({ namespace, name, labels, annotations, spec }: Lease): Promise<Applied['metadata']> {
+    await createNamespace(namespace)
+    const manifest = { apiVersion: LEASES, kind: 'Lease', metadata: { name, labels, annotations }, spec }
+    return (await apply(leasePath({ namespace, name }), manifest)).metadata
   }
 
   async function allow(subject: Named | string, right: Right): Promise<void> {
@@ -194,11 +201,19 @@ export function kubernetesOperator({ ca, kubernetes }: Connection): RealKubernet
     putSecret,
     deleteSecret: (which) => remove(pathOf('secrets', which)),
     getSecret,
+    putLease,
+    deleteLease: (which) => remove(leasePath(which)),
     allow,
     may,
     issueToken,
     signToken: async (claims, which) => signToken(claims, key[which]),
   }
+}
+
+const LEASES = 'coordination.k8s.io/v1'
+
+function leasePath({ namespace, name }: Named): string {
+  return `/apis/${LEASES}/namespaces/${namespace}/leases/${name}`
 }
 
 export function pathOf(resource: string, { namespace, name }: Named): string {

@@ -4,6 +4,7 @@ Prints one JSON document on stdout:
   write  the library's own report of CREATE
   read   the library's own report of READ
   bench  milliseconds of init + read + logout, one number per round, all in this process
+  rotate milliseconds of init + read + rotate + write + logout, likewise: how the library moves a Secret to a new version
 """
 
 import json
@@ -19,7 +20,9 @@ SOURCE = "KUBEVAULT"
 def main(verb, rounds, settings):
     config, secret = settings["config"] | {"SOURCE": SOURCE}, settings["secret"]
     if verb == "bench":
-        return [timed(config, secret) for _ in range(rounds)]
+        return [timed(config, secret, read) for _ in range(rounds)]
+    if verb == "rotate":
+        return [timed(config, secret, rotate) for _ in range(rounds)]
     manager = SecretManager(config)
     try:
         if verb == "write":
@@ -29,15 +32,28 @@ def main(verb, rounds, settings):
         manager.execute(SOURCE, "LOGOUT", manager)
 
 
-def timed(config, secret):
+def timed(config, secret, act):
     started = time.perf_counter()
     manager = SecretManager(config)
-    report = manager.execute(SOURCE, "READ", manager, secret)
+    act(manager, secret)
     manager.execute(SOURCE, "LOGOUT", manager)
-    elapsed = (time.perf_counter() - started) * 1000
+    return (time.perf_counter() - started) * 1000
+
+
+def read(manager, secret):
+    return succeeded(manager.execute(SOURCE, "READ", manager, secret))["data"]
+
+
+def rotate(manager, secret):
+    plaintext = json.dumps(read(manager, secret))
+    succeeded(manager.execute(SOURCE, "ROTATE", manager, secret["transit_key"]))
+    succeeded(manager.execute(SOURCE, "CREATE", manager, secret, plaintext))
+
+
+def succeeded(report):
     if report["status"] != "success":
-        raise SystemExit("the library did not read the Secret")
-    return elapsed
+        raise SystemExit("the library did not succeed")
+    return report
 
 
 if __name__ == "__main__":

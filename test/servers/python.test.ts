@@ -10,7 +10,7 @@ test('writes a Secret that holds Transit ciphertext, and reads its dictionary ba
   const library = await pythonLibrary(connection, operator, inject('programs'))
   await library.write('{"PGHOST": "db", "PGPORT": 5432}')
   expect(await operator.kubernetes.getSecret(LEGACY_SECRET)).toEqual({
-    [LEGACY_SECRET.dataKey]: expect.stringMatching(/^vault:v1:/),
+    [LEGACY_SECRET.dataKey]: expect.stringMatching(/^vault:v\d+:/),
   })
   expect(await library.read()).toEqual({ PGHOST: 'db', PGPORT: 5432 })
 })
@@ -20,4 +20,15 @@ test('is timed in one process and as a process', async () => {
   await library.write('{}')
   expect(await library.timeInOneProcess(3)).toHaveLength(3)
   expect(await library.timeAsProcess()).toBeGreaterThan(0)
+})
+
+test('rotates the key and writes the Secret again under its new version', async () => {
+  const library = await pythonLibrary(connection, operator, inject('programs'))
+  await library.write('{"PGHOST": "db"}')
+  const versionOf = async () =>
+    (await operator.kubernetes.getSecret(LEGACY_SECRET))?.[LEGACY_SECRET.dataKey]?.split(':')[1]
+  const before = Number((await versionOf())?.slice(1))
+  expect(await library.timeRotations(2)).toHaveLength(2)
+  expect(await versionOf()).toBe(`v${before + 2}`)
+  expect(await library.read()).toEqual({ PGHOST: 'db' })
 })

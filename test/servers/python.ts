@@ -14,6 +14,8 @@ export interface PythonLibrary {
   read(): Promise<Readonly<Record<string, unknown>>>
   /** Milliseconds of init, read and logout, once per round, all within one process. */
   timeInOneProcess(rounds: number): Promise<readonly number[]>
+  /** The same of init, read, rotate, write and logout. */
+  timeRotations(rounds: number): Promise<readonly number[]>
   /** Milliseconds of a process that starts, reads once and ends. */
   timeAsProcess(): Promise<number>
 }
@@ -71,6 +73,7 @@ export async function pythonLibrary(
       return (await succeed('read')).data ?? {}
     },
     timeInOneProcess: (rounds) => run(['bench', String(rounds)]),
+    timeRotations: (rounds) => run(['rotate', String(rounds)]),
     async timeAsProcess() {
       const startedMs = performance.now()
       await succeed('read')

@@ -3,7 +3,8 @@
  *
  *     keyhole/keyhole   create tokenreviews; get on named Secrets; Vault role `keyhole`: update on transit/decrypt/<key>
  *     vault/reviewer    create tokenreviews: Vault's own identity for its Kubernetes auth method
- *     payments/legacy   the Python library: its own token, one Secret; Vault role `python`: encrypt and decrypt with one key
+ *     keyhole/keyhole-rotator, keyhole/keyhole-cron   who rotates and who asks for it: see rotation-set-up.ts
+ *     payments/legacy   the Python library: its own token, one Secret; Vault role `python`: encrypt, decrypt and rotate with one key
  *
  * keyhole cannot be Vault's reviewer itself: the token it logs in with names the audience `vault` alone, and the API server
  * takes no such token.
@@ -19,6 +20,9 @@ import { until } from './until.ts'
 
 export const REALM = 'test'
 export const KEYHOLE = { namespace: 'keyhole', name: 'keyhole' } as const
+export const ROTATOR = { namespace: 'keyhole', name: 'keyhole-rotator' } as const
+/** Asks for rotations: a caller, without any right of its own. */
+export const CRON = { namespace: 'keyhole', name: 'keyhole-cron' } as const
 export const REVIEWER = { namespace: 'vault', name: 'reviewer' } as const
 export const LEGACY = { namespace: 'payments', name: 'legacy' } as const
 
@@ -62,7 +66,7 @@ export async function setUp(connection: Connection, operator: RealOperator): Pro
 }
 
 async function setUpKubernetes(kubernetes: RealKubernetesOperator): Promise<void> {
-  for (const account of [KEYHOLE, REVIEWER, LEGACY]) await kubernetes.createServiceAccount(account)
+  for (const account of [KEYHOLE, ROTATOR, CRON, REVIEWER, LEGACY]) await kubernetes.createServiceAccount(account)
   await kubernetes.createNamespace('bi')
   await kubernetes.apply(`${RBAC}/clusterroles/review-tokens`, {
     ...rbac('ClusterRole', 'review-tokens'),
@@ -101,6 +105,8 @@ async function setUpVault({ kubernetes, ca }: Connection, operator: RealOperator
   await vault.putPolicy('python', [
     { path: `transit/encrypt/${PLAIN_KEY}`, capabilities: ['update'] },
     { path: `transit/decrypt/${PLAIN_KEY}`, capabilities: ['update'] },
+    { path: `transit/keys/${PLAIN_KEY}`, capabilities: ['read'] },
+    { path: `transit/keys/${PLAIN_KEY}/rotate`, capabilities: ['update'] },
     { path: 'auth/token/lookup-self', capabilities: ['read'] },
     { path: 'auth/token/revoke-self', capabilities: ['update'] },
   ])
@@ -173,10 +179,11 @@ const KEYHOLE_ROLE = {
   tokenType: 'batch',
 } as const
 
-const RBAC_GROUP = 'rbac.authorization.k8s.io'
-const RBAC = `/apis/${RBAC_VERSION}`
+export const RBAC_GROUP = 'rbac.authorization.k8s.io'
+export const RBAC = `/apis/${RBAC_VERSION}`
 
-async function bindRole(
+/** A Role of these rules, and its binding, both of this name. */
+export async function bindRole(
   kubernetes: RealKubernetesOperator,
   namespace: string,
   name: string,
@@ -195,10 +202,10 @@ async function bind(kubernetes: RealKubernetesOperator, namespace: string, name:
   })
 }
 
-function rbac(kind: string, name: string): { apiVersion: string; kind: string; metadata: { name: string } } {
+export function rbac(kind: string, name: string): { apiVersion: string; kind: string; metadata: { name: string } } {
   return { apiVersion: RBAC_VERSION, kind, metadata: { name } }
 }
 
-function subject({ namespace, name }: Named): { kind: string; namespace: string; name: string } {
+export function subject({ namespace, name }: Named): { kind: string; namespace: string; name: string } {
   return { kind: 'ServiceAccount', namespace, name }
 }

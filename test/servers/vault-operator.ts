@@ -25,8 +25,7 @@ export function vaultOperator({ ca, vault }: Connection): RealVaultOperator {
     rootToken: vault.rootToken,
     call,
     async putPolicy(name: string, rules: readonly PolicyRule[]) {
-      const path = Object.fromEntries(rules.map(({ path, capabilities }) => [path, { capabilities }]))
-      await write(`sys/policies/acl/${name}`, { policy: JSON.stringify({ path }) })
+      await write(`sys/policies/acl/${name}`, { policy: rules.map(stanza).join('\n') })
     },
     async deletePolicy(name) {
       await remove(`sys/policies/acl/${name}`)
@@ -78,4 +77,21 @@ export function vaultOperator({ ca, vault }: Connection): RealVaultOperator {
       return (await expectStatus(call<Ciphertext>('POST', `/v1/transit/encrypt/${key}`, order))).data.ciphertext
     },
   }
+}
+
+/** HCL, whose values are JSON here. Not JSON as a whole, of which Vault drops the booleans in the lists of parameters. */
+function stanza({ path, capabilities, allowedParameters, deniedParameters }: PolicyRule): string {
+  const lines = Object.entries({
+    capabilities,
+    allowed_parameters: allowedParameters,
+    denied_parameters: deniedParameters,
+  }).map(([field, value]) => (value === undefined ? '' : `  ${field} = ${hcl(value)}\n`))
+  return `path ${JSON.stringify(path)} {\n${lines.join('')}}`
+}
+
+function hcl(value: object): string {
+  if (Array.isArray(value)) return JSON.stringify(value)
+  return `{ ${Object.entries(value)
+    .map(([name, values]) => `${JSON.stringify(name)} = ${JSON.stringify(values)}`)
+    .join(', ')} }`
 }

@@ -8,6 +8,8 @@ export default defineProject({
     globalSetup: ['./global-set-up.ts'],
     // All suites share the servers, and some of them kill or seal them.
     fileParallelism: false,
+    // Tests that run side by side mostly wait: for Leases and caches to run out.
+    maxConcurrency: 11,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },
