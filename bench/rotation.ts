@@ -27,7 +27,7 @@ export interface RotationBench {
 
 const NAMESPACES = 10
 /** Calls to the API server at once: the default of KEYHOLE_ROTATION_PARALLEL. */
-const PARALLEL = 16
+const PARALLEL = 4
 const READS_PER_SECOND = 50
 /** As `npm start` has them. */
 const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=96']

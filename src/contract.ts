@@ -144,7 +144,7 @@ export const CODES = {
     retryAfterSeconds: 30,
     title: 'Rotation incomplete',
     advice:
-      'The report says what is left and what to do about it. Nothing is lost: every Secret still opens, and the next rotation goes on where this one stopped.',
+      'The report says what is left and what to do about it. The next rotation goes on where this one stopped.',
   },
   LEASE_UNUSABLE: {
     status: 500,
