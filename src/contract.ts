@@ -143,8 +143,7 @@ export const CODES = {
     status: 500,
     retryAfterSeconds: 30,
     title: 'Rotation incomplete',
-    advice:
-      'The report says what is left and what to do about it. The next rotation goes on where this one stopped.',
+    advice: 'The report says what is left and what to do about it. The next rotation goes on where this one stopped.',
   },
   LEASE_UNUSABLE: {
     status: 500,
