@@ -124,8 +124,11 @@ export function rotations(options: RotationOptions): Rotations {
   ): Promise<Started> {
     const found = await journal.look(signal)
     const { run, last } = found.state
-    // What the Lease says of an earlier try is anybody's word, so it is looked at again; but no second version is made for it.
-    const isAgain = [run, last].some((one) => isSameRequest(order.idempotency, one?.idempotency))
+    // Also of one that was killed: another body is refused.
+    isSameRequest(order.idempotency, run?.idempotency)
+    // A try that came to its end made the version: the rest is looked at again, since what the Lease says is anybody's word.
+    // One that did not may have made none, and must not pass for a rotation.
+    const isAgain = last !== undefined && isSameRequest(order.idempotency, last.idempotency) && isOver(grant, last)
     const done: Order = isAgain ? { ...order, mode: 'rewrap' } : order
     const ready = (held: Held | undefined) => prepared(grant, done, found, held, place, leave)
     if (order.dryRun) return ready(undefined)
@@ -345,6 +348,15 @@ function isSameRequest(asked: Idempotency | undefined, known: Idempotency | unde
   if (asked === undefined || known === undefined || asked.key !== known.key) return false
   if (asked.request !== known.request) throw new KeyholeError('IDEMPOTENCY_KEY_REUSED', { why: 'another-body' })
   return true
+}
+
+/** Of every key asked for it closed the intent: nothing was left, but perhaps something blocked. */
+function isOver(grant: RotationGrant, last: Last): boolean {
+  return grant.keys.every(({ transitKey }) =>
+    last.keys.some(
+      ({ key, complete, blocked, left }) => key === transitKey.name && (complete || (blocked > 0 && left === 0)),
+    ),
+  )
 }
 
 function joining(grant: RotationGrant, run: Run): Started {

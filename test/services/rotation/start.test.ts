@@ -196,15 +196,23 @@ describe('an Idempotency-Key', () => {
     expect(there.count(/^rotate payments/)).toBe(1)
   })
 
-  test('is looked at again where its rotation was killed, which makes no second version for it', async () => {
+  test('does not pass for a rotation where it was killed before it made a version', async () => {
     const { there, mine } = estate()
     await rotator(there).start(mine, { idempotency: ONE })
-    there.putKey('payments', { latestVersion: 2 })
     const lease = there.lease() as LeaseRecord
     there.setLease({ ...lease, renewedAtMs: there.clock.now() - 60_000 })
     const report = await rotator(there, 'them').rotate(mine, { idempotency: ONE })
-    expect(report).toMatchObject({ complete: true, keys: [{ advance: 'not-asked', to: 2 }] })
-    expect(there.count(/^rotate payments/)).toBe(0)
+    expect(report).toMatchObject({ mode: 'rotate', complete: true, keys: [{ advance: 'made', from: 1, to: 2 }] })
+    expect(there.count(/^rotate payments/)).toBe(1)
+  })
+
+  test('does not pass for a rotation where it ended before it made a version', async () => {
+    const { there, mine } = estate()
+    there.fail(/^read payments$/, new UpstreamError('vault', 'key-missing'))
+    const first = await rotator(there).rotate(mine, { idempotency: ONE })
+    const second = await rotator(there, 'them').rotate(mine, { idempotency: ONE })
+    expect([first.complete, second.complete]).toEqual([false, true])
+    expect(second).toMatchObject({ mode: 'rotate', keys: [{ advance: 'made', to: 2 }] })
   })
 
   test('goes on where it was not complete', async () => {
