@@ -2,59 +2,35 @@
  * Makes the programs of the real servers: `npx node test/servers/build.ts`. A fresh machine of two cores needs about
  * eight minutes, one that has them none. Says what it is doing every few seconds.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Needed, Say } from './machine.ts'
+import { installMissing, run } from './machine.ts'
 import type { GoSet, Programs } from './programs.ts'
 import { GO_SETS, goSetDirectory, programs, pythonDirectory, REQUIREMENTS } from './programs.ts'
 
-export type Say = (line: string) => void
-
 const OLDEST_GO = [1, 26] as const
-const PROGRESS_MS = 5_000
 
-/** What the machine must bring, and the Debian package that brings it. */
 const NEEDED = [
   { command: 'etcd', args: ['--version'], debian: 'etcd-server' },
   { command: 'openssl', args: ['version'], debian: 'openssl' },
   { command: 'python3', args: ['-c', 'import venv, ensurepip'], debian: 'python3-venv' },
-] as const
+] as const satisfies readonly Needed[]
 
 /** Builds and installs what is missing. Throws an Error whose message says what to install. */
 export async function build(say: Say): Promise<Programs> {
-  await installMissing(say)
+  await installMissing('the real servers', NEEDED, say)
   await buildGoSet('kube-apiserver', GO_SETS.kubernetes, say)
   await buildGoSet('Vault', GO_SETS.vault, say)
   await buildPython(say)
   return programs()
 }
 
-async function installMissing(say: Say): Promise<void> {
-  const missing = whatIsMissing()
-  if (missing.length === 0) return
-  const packages = missing.map(({ debian }) => debian)
-  const needed = `install ${missing.map(({ command }) => command).join(', ')} (Debian: apt-get install ${packages.join(' ')})`
-  const mayInstall = process.getuid?.() === 0 && succeeds('apt-get', ['--version'])
-  if (!mayInstall) throw new Error(`the real servers need more than there is: ${needed}`)
-  const env = { DEBIAN_FRONTEND: 'noninteractive' }
-  const args = ['install', '-y', '-qq', '--no-install-recommends', ...packages]
-  await run('apt-get', ['update', '-qq'], { label: 'apt-get update', say, env })
-  await run('apt-get', args, { label: `apt-get install ${packages.join(' ')}`, say, env })
-  if (whatIsMissing().length > 0)
-    throw new Error(`apt-get installed what was asked for, but it does not run: ${needed}`)
-}
-
-function whatIsMissing(): readonly (typeof NEEDED)[number][] {
-  return NEEDED.filter(({ command, args }) => !succeeds(command, args))
-}
-
-function succeeds(command: string, args: readonly string[]): boolean {
-  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
-}
-
-async function buildGoSet(name: string, set: GoSet, say: Say): Promise<void> {
+/** Nothing to do where it is kept from before. */
+export async function buildGoSet(name: string, set: GoSet, say: Say): Promise<void> {
   const directory = goSetDirectory(set)
   if (existsSync(directory)) return say(`${name}: kept from before, ${directory}`)
   requireGo(goVersion(set.module))
@@ -111,33 +87,6 @@ export async function buildPython(say: Say): Promise<void> {
   await run(join(directory, 'bin', 'python'), pip, { label: 'Python library: installing', say })
   await writeFile(marker, '')
   say(`Python library: installed, ${directory}`)
-}
-
-interface Run {
-  readonly label: string
-  readonly say: Say
-  readonly cwd?: string
-  readonly env?: Readonly<Record<string, string>>
-}
-
-/** Runs a command to its end. Lines of output are the only measure of progress that all of these commands share. */
-async function run(command: string, args: readonly string[], { label, say, cwd, env }: Run): Promise<void> {
-  const startedMs = performance.now()
-  const output: string[] = []
-  const seconds = (): number => Math.round((performance.now() - startedMs) / 1_000)
-  say(label)
-  const progress = setInterval(() => say(`${label}, ${seconds()} s, ${output.length} lines of output`), PROGRESS_MS)
-  try {
-    const status = await new Promise<number | null>((resolve, reject) => {
-      const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-      for (const stream of [child.stdout, child.stderr])
-        stream.setEncoding('utf8').on('data', (text: string) => output.push(...text.trimEnd().split('\n')))
-      child.on('error', reject).on('close', resolve)
-    })
-    if (status !== 0) throw new Error(`${label} failed with status ${status}:\n${output.slice(-30).join('\n')}`)
-  } finally {
-    clearInterval(progress)
-  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

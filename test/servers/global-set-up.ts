@@ -1,8 +1,8 @@
 /** Starts the servers once for all suites of the project `servers`, and tells the suites how to reach and to kill them. */
 import type { TestProject } from 'vitest/node'
-import type { Say } from './build.ts'
 import { build } from './build.ts'
 import { openControl } from './control.ts'
+import type { Say } from './machine.ts'
 import { operatorOf } from './operator.ts'
 import type { Programs } from './programs.ts'
 import { setUp } from './set-up.ts'

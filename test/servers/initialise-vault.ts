@@ -9,8 +9,11 @@ import type { Connection } from './start.ts'
 import { until } from './until.ts'
 
 /** Initialises, unseals, and registers the Kubernetes auth plugin by its checksum. */
-export async function initialiseVault({ programs, ports, authority }: Layout): Promise<Connection['vault']> {
-  const target = { origin: `https://127.0.0.1:${ports.vault}`, ca: authority.ca }
+export async function initialiseVault(
+  { programs, authority }: Pick<Layout, 'programs' | 'authority'>,
+  origin: string,
+): Promise<Connection['vault']> {
+  const target = { origin, ca: authority.ca }
   const anyone = caller(target)
   const shares = { secret_shares: 1, secret_threshold: 1 }
   const made = await expectStatus(anyone<{ keys: [string]; root_token: string }>('PUT', '/v1/sys/init', shares))

@@ -21,9 +21,21 @@ export interface Layout {
   readonly tokens: { readonly adminToken: string; readonly userToken: string; readonly nodeToken: string }
 }
 
+interface EtcdLayout extends Pick<Layout, 'programs' | 'directory'> {
+  readonly ports: Pick<Ports, 'etcd' | 'etcdPeer'>
+}
+
+interface VaultLayout extends Pick<Layout, 'programs' | 'directory' | 'authority'> {
+  readonly ports: Pick<Ports, 'vault' | 'vaultCluster'>
+  /** Where it listens; loopback when left out. */
+  readonly host?: string
+  /** Of its certificate, as openssl writes them. */
+  readonly names?: readonly string[]
+}
+
 const READY_WITHIN_MS = { etcd: 30_000, kubernetes: 120_000, vault: 30_000 } as const
 
-export function etcd({ programs, directory, ports }: Layout): ServerProcess {
+export function etcd({ programs, directory, ports }: EtcdLayout): ServerProcess {
   const [client, peer] = [`http://127.0.0.1:${ports.etcd}`, `http://127.0.0.1:${ports.etcdPeer}`]
   const flags = {
     name: 'only',
@@ -86,9 +98,10 @@ export function kubernetes({ programs, directory, ports, authority, tokens }: La
   })
 }
 
-export function vault({ programs, directory, ports, authority }: Layout): ServerProcess {
-  const { certFile, keyFile } = authority.issue('vault')
-  const [address, clusterAddress] = [`127.0.0.1:${ports.vault}`, `127.0.0.1:${ports.vaultCluster}`]
+export function vault(layout: VaultLayout): ServerProcess {
+  const { programs, directory, ports, authority, host = '127.0.0.1', names } = layout
+  const { certFile, keyFile } = authority.issue('vault', names)
+  const [address, clusterAddress] = [`${host}:${ports.vault}`, `${host}:${ports.vaultCluster}`]
   const [configFile, data] = [join(directory, 'vault.json'), join(directory, 'vault')]
   mkdirSync(data, { mode: 0o700 })
   const config = {
@@ -119,7 +132,7 @@ export function signingKey(directory: string): string {
   return join(directory, 'service-account.key')
 }
 
-function asFlags(flags: Readonly<Record<string, string>>): readonly string[] {
+export function asFlags(flags: Readonly<Record<string, string>>): readonly string[] {
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`)
 }
 

@@ -18,6 +18,17 @@ export interface Programs {
   readonly schemathesis: string
 }
 
+/** What else a node of a cluster runs, and who works on it. */
+export interface NodePrograms {
+  readonly kubectl: string
+  readonly controllerManager: string
+  readonly scheduler: string
+  readonly kubelet: string
+  readonly proxy: string
+  readonly coredns: string
+  readonly policyEngine: string
+}
+
 /** One Go module of `tool` lines, and the programs built from it: file name to package. */
 export interface GoSet {
   readonly module: string
@@ -35,6 +46,28 @@ export const GO_SETS = {
     module: join(import.meta.dirname, 'kubernetes'),
     flags: COMMON_FLAGS,
     programs: { 'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver' },
+  },
+  // What makes a cluster of an API server; of the same versions, because of the same go.mod.
+  node: {
+    module: join(import.meta.dirname, 'kubernetes'),
+    flags: COMMON_FLAGS,
+    programs: {
+      kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+      'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+      'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+      kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+      'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
+    },
+  },
+  dns: {
+    module: join(import.meta.dirname, 'dns'),
+    flags: COMMON_FLAGS,
+    programs: { coredns: 'github.com/coredns/coredns' },
+  },
+  networkPolicy: {
+    module: join(import.meta.dirname, 'network-policy'),
+    flags: COMMON_FLAGS,
+    programs: { 'kube-router': 'github.com/cloudnativelabs/kube-router/v2/cmd/kube-router' },
   },
   vault: {
     module: join(import.meta.dirname, 'vault'),
@@ -57,6 +90,19 @@ export function programs(): Programs {
     vaultPluginDirectory: join(goSetDirectory(GO_SETS.vault), 'plugins'),
     python: join(pythonDirectory(), 'bin', 'python'),
     schemathesis: join(pythonDirectory(), 'bin', 'schemathesis'),
+  }
+}
+
+export function nodePrograms(): NodePrograms {
+  const node = (file: keyof typeof GO_SETS.node.programs) => join(goSetDirectory(GO_SETS.node), file)
+  return {
+    kubectl: node('kubectl'),
+    controllerManager: node('kube-controller-manager'),
+    scheduler: node('kube-scheduler'),
+    kubelet: node('kubelet'),
+    proxy: node('kube-proxy'),
+    coredns: join(goSetDirectory(GO_SETS.dns), 'coredns'),
+    policyEngine: join(goSetDirectory(GO_SETS.networkPolicy), 'kube-router'),
   }
 }
 

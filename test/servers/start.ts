@@ -8,9 +8,9 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Say } from './build.ts'
 import { certificateAuthority } from './certificates.ts'
 import { initialiseVault } from './initialise-vault.ts'
+import type { Say } from './machine.ts'
 import type { Ports } from './ports.ts'
 import { freePorts } from './ports.ts'
 import type { Layout } from './processes.ts'
@@ -97,7 +97,7 @@ export async function startServers({ programs, say, ports }: StartOptions): Prom
       caFile: authority.caFile,
       ca: authority.ca,
       kubernetes: { origin: `https://127.0.0.1:${used.kubernetes}`, ...tokens, signingKeyFile: signingKey(directory) },
-      vault: await initialiseVault(layout),
+      vault: await initialiseVault(layout, `https://127.0.0.1:${used.vault}`),
     }
     return { connection, start, kill, stop, [Symbol.asyncDispose]: () => stop() }
   } catch (thrown) {
