@@ -29,6 +29,7 @@ const NAMESPACES = 10
 /** Calls to the API server at once: the default of KEYHOLE_ROTATION_PARALLEL. */
 const PARALLEL = 4
 const READS_PER_SECOND = 50
+const READER_ROUNDS = 3
 /** As `npm start` has them. */
 const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=96']
 const LARGE_BYTES = 16 * 1024
@@ -46,7 +47,7 @@ export async function rotationRows(world: BenchWorld, { quick, say }: RotationBe
     await using bench = await openBench(connection, 'bench', secrets)
     rows.push(...(await writes(connection, bench, quick ? 3 : 7, say)))
     rows.push(await secondRun(bench))
-    rows.push(...(await readers(bench, world, quick ? 3_000 : 10_000, say)))
+    rows.push(...(await readers(connection, bench, world, quick ? 3_000 : 10_000, say)))
     rows.push(await raising(bench))
   }
   {
@@ -206,8 +207,12 @@ async function secondRun({ world: { fleet }, rotate: rotation }: Bench): Promise
   return row('writes to Secrets and keys of a second run at once, mode rewrap', String(changes), '0', changes === 0)
 }
 
-/** Reads at a steady rate, first while nothing else happens, then while one rotation follows the other. */
+/**
+ * Reads at a steady rate: while nothing else happens, while one rotation follows the other, and while bare JSON Patches do, as
+ * many at once as the rotation makes. What the patches alone do to readers is what the machine allows any rotation.
+ */
 async function readers(
+  connection: Connection,
   { world, rotate: rotation }: Bench,
   { serving }: BenchWorld,
   forMs: number,
@@ -233,25 +238,42 @@ async function readers(
     const { data } = (await body.json()) as { data?: unknown }
     return statusCode === 200 && JSON.stringify(data) === world.fleet.plaintextOf({ namespace, name })
   }
+  await using bare = writer(connection, world)
   const idle: number[] = []
   const during: number[] = []
+  const besidePatches: number[] = []
   let failures = 0
   let rotations = 0
   await steadily(forMs / 2, get)
-  for (let round = 0; round < 2; round += 1) {
+  for (let round = 0; round < READER_ROUNDS; round += 1) {
+    const before = await world.fleet.look()
     const quiet = await steadily(forMs, get)
-    let going = true
-    const rotating = (async () => {
-      for (; going; rotations += 1) await rotation()
-    })()
-    const busy = await steadily(forMs, get)
-    going = false
-    await rotating
+    const busy = await beside(
+      () => steadily(forMs, get),
+      async () => {
+        await rotation()
+        rotations += 1
+      },
+    )
+    // There and back again: the API server writes nothing where nothing changes.
+    let [from, to] = [await world.fleet.look(), before]
+    const patched = await beside(
+      () => steadily(forMs, get),
+      async () => {
+        await bare.putBack(from, to)
+        ;[from, to] = [to, from]
+      },
+    )
     idle.push(...quiet.times)
     during.push(...busy.times)
+    besidePatches.push(...patched.times)
     failures += quiet.failures + busy.failures
   }
-  const [p99, idleP99] = [quantile(during, 0.99), quantile(idle, 0.99)]
+  const [p99, idleP99, patchP99] = [during, idle, besidePatches].map((times) => quantile(times, 0.99)) as [
+    number,
+    number,
+    number,
+  ]
   return [
     row(
       `of ${during.length} GETs at ${READS_PER_SECOND}/s during ${rotations} rotations, failed`,
@@ -265,7 +287,24 @@ async function readers(
       '<= 2x',
       p99 / idleP99 <= 2,
     ),
+    row(
+      `the same while bare JSON Patches follow each other, ${PARALLEL} at once: what no rotation can pass`,
+      `${ratio(patchP99 / idleP99)}: ${ms(patchP99)} (p50 ${ms(median(besidePatches))})`,
+      '',
+    ),
   ]
+}
+
+/** What `act` gives, with `other` done again and again meanwhile. */
+async function beside<T>(act: () => Promise<T>, other: () => Promise<void>): Promise<T> {
+  let going = true
+  const doing = (async () => {
+    while (going) await other()
+  })()
+  const result = await act()
+  going = false
+  await doing
+  return result
 }
 
 /** At fixed times, whether or not the one before was answered: a slow answer must not lower the rate. */
