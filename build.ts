@@ -1,27 +1,174 @@
 /**
- * `npm run build`: the service as one file, dist/keyhole.mjs. Start-up is mostly the number of files that are opened; one
- * file starts in a third of the time. What is not reachable from src/main.ts (stand-ins, test worlds) is not in it.
+ * `npm run build`: everything that the image holds of ours, as one file, dist/keyhole.mjs, with the licences of what is in it
+ * beside it. Start-up is mostly the number of files that are opened. A verb's part of the file runs when the verb is asked for.
+ * What is not reachable from src/cli/main.ts (stand-ins, test worlds) is not in it.
  */
-import { statSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Metafile, Plugin } from 'esbuild'
 import { build } from 'esbuild'
 
-const OUTPUT = 'dist/keyhole.mjs'
+const ROOT = import.meta.dirname
+/** Where the image's base has it. */
+const NODE = '/nodejs/bin/node'
 
-await build({
-  entryPoints: ['src/main.ts'],
-  outfile: OUTPUT,
-  bundle: true,
-  platform: 'node',
-  target: 'node24',
-  format: 'esm',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  // Names stay: a stack in the log is for reading.
-  keepNames: true,
-  legalComments: 'linked',
-  // node-vault and parts of Fastify are CommonJS and require built-in modules.
-  banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+export interface Bundle {
+  /** Of dist/keyhole.mjs. */
+  readonly code: Uint8Array
+  readonly licences: string
+  readonly metafile: Metafile
+}
+
+/** @throws for a package that is not as it was when its part here was written. */
+export async function bundle(): Promise<Bundle> {
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['src/cli/main.ts'],
+    outfile: 'dist/keyhole.mjs',
+    write: false,
+    metafile: true,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    minify: true,
+    // A stack in the log is for reading, and classes of errors are told by name.
+    keepNames: true,
+    legalComments: 'eof',
+    plugins: [builtinsWhenNeeded, leftOut, modelsWhenNeeded],
+    banner: {
+      js: `#!${NODE}\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);`,
+    },
+  })
+  const [code] = outputFiles
+  if (code === undefined) throw new Error('esbuild wrote nothing')
+  return { code: code.contents, licences: licencesOf(metafile), metafile }
+}
+
+/**
+ * An `import` of a built-in module is carried out before anything else, for every verb, and asks the module for all that it
+ * has: node:http then loads a whole HTTP client for the sake of its WebSocket. A `require` does neither.
+ */
+const builtinsWhenNeeded: Plugin = {
+  name: 'built-in modules when needed',
+  setup({ onResolve, onLoad }) {
+    const filter = new RegExp(`^(?:node:.+|(?:${builtinModules.join('|')}))$`)
+    onResolve({ filter }, ({ path, kind, namespace }) =>
+      namespace === 'builtin' || kind !== 'import-statement'
+        ? { path, external: true }
+        : { path, namespace: 'builtin' },
+    )
+    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)})`,
+    }))
   },
-})
-process.stdout.write(`${OUTPUT}: ${(statSync(OUTPUT).size / 1e6).toFixed(1)} MB\n`)
+}
+
+/**
+ * Parts of packages that keyhole replaces and never enters: 2 MB that would be read at each start, and ways out of the process
+ * that are not Send. What stands in their place throws when it is called.
+ */
+const LEFT_OUT: Readonly<Record<string, { readonly from: RegExp; readonly contents: string }>> = {
+  // Of undici, external/ uses two classes, and the transport of the Kubernetes SDK, which is never called, one function.
+  undici: {
+    from: /\/(?:src\/external\/[^/]+|client-node\/dist\/gen\/http\/isomorphic-fetch)\.[jt]s$/,
+    contents: `
+      exports.Client = require('undici/lib/dispatcher/client.js')
+      exports.Pool = require('undici/lib/dispatcher/pool.js')
+      exports.fetch = () => { throw new Error('left out of the bundle') }`,
+  },
+  // The transport of the Vault SDK.
+  axios: {
+    from: /node-vault\/src\/index\.js$/,
+    contents: "exports.create = () => { throw new Error('left out of the bundle') }",
+  },
+  // No route has a JSON Schema.
+  '@fastify/ajv-compiler': {
+    from: /fastify\/lib\/schema-controller\.js$/,
+    contents: "module.exports = () => () => { throw new Error('left out of the bundle') }",
+  },
+  '@fastify/fast-json-stringify-compiler': {
+    from: /fastify\/lib\/schema-controller\.js$/,
+    contents: "module.exports = () => () => { throw new Error('left out of the bundle') }",
+  },
+}
+
+const leftOut: Plugin = {
+  name: 'left out',
+  setup({ onResolve, onLoad, onEnd }) {
+    const met = new Set<string>()
+    for (const [path, { from }] of Object.entries(LEFT_OUT)) {
+      const filter = new RegExp(`^${RegExp.escape(path)}$`)
+      onResolve({ filter }, ({ importer, namespace }) => {
+        if (namespace !== 'file' || !from.test(importer)) return undefined
+        met.add(path)
+        return { path, namespace: 'left-out' }
+      })
+    }
+    onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path }) => ({
+      contents: LEFT_OUT[path]?.contents ?? '',
+      resolveDir: ROOT,
+    }))
+    onEnd(() => {
+      const unmet = Object.keys(LEFT_OUT).filter((path) => !met.has(path))
+      return unmet.length === 0 ? {} : { errors: [{ text: `nothing asks for what is left out: ${unmet.join(', ')}` }] }
+    })
+  },
+}
+
+/** The Kubernetes SDK makes a class of every kind there is, at start: 700 files. A start needs none, and a day a dozen. */
+const modelsWhenNeeded: Plugin = {
+  name: 'models when needed',
+  setup({ onLoad }) {
+    onLoad({ filter: /client-node\/dist\/gen\/models\/ObjectSerializer\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8')
+      const files = new Map(
+        [...source.matchAll(/^import \{ (\w+) \} from '(\S+)';$/gm)].map(([, name = '', file]) => [name, file]),
+      )
+      let found = 0
+      const contents = source
+        .replaceAll(/^(?:import|export) .*from '\.\.\/models\/.*';$/gm, '')
+        .replaceAll(/^ {4}"(\w+)": (\w+),$/gm, (entry, key, name) => {
+          const file = files.get(name)
+          if (file === undefined) return entry
+          found += 1
+          return `get "${key}"() { return require('${file}').${name} },`
+        })
+      if (files.size < 100 || found !== files.size) throw new Error(`${path} is not as it was`)
+      return { contents }
+    })
+  },
+}
+
+/** @returns name, licence and notices of each package of which something is in the bundle. */
+function licencesOf({ outputs }: Metafile): string {
+  const inputs = Object.values(outputs).flatMap(({ inputs: of }) => Object.entries(of))
+  const directories = new Set(
+    inputs
+      .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+      .map(([path]) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0])
+      .filter((directory) => directory !== undefined),
+  )
+  return [...directories]
+    .toSorted()
+    .map(licenceOf)
+    .join(`\n${'-'.repeat(80)}\n\n`)
+}
+
+function licenceOf(directory: string): string {
+  const { name, version, license } = JSON.parse(readFileSync(join(ROOT, directory, 'package.json'), 'utf8'))
+  const texts = readdirSync(join(ROOT, directory))
+    .filter((file) => /^(?:licen[cs]e|notice|copying)/i.test(file))
+    .map((file) => readFileSync(join(ROOT, directory, file), 'utf8').trim())
+  return [`${name} ${version}: ${license}`, ...texts, ''].join('\n\n')
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { code, licences } = await bundle()
+  mkdirSync(join(ROOT, 'dist'), { recursive: true })
+  writeFileSync(join(ROOT, 'dist/keyhole.mjs'), code, { mode: 0o755 })
+  writeFileSync(join(ROOT, 'dist/licences.txt'), licences)
+  process.stdout.write(`dist/keyhole.mjs: ${(code.length / 1e6).toFixed(1)} MB\n`)
+}

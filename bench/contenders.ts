@@ -71,6 +71,7 @@ export interface Service extends AsyncDisposable {
 export async function keyhole(
   world: BenchWorld,
   nodeFlags: readonly string[] = [],
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Service & { readonly process: KeyholeProcess }> {
   const process = await startKeyholeProcess(world.upstreams, {
     policy: BENCH_POLICY,
@@ -79,6 +80,7 @@ export async function keyhole(
       KEYHOLE_TLS_CERT_FILE: world.serving.certFile,
       KEYHOLE_TLS_KEY_FILE: world.serving.keyFile,
       KEYHOLE_AUDIT: 'stdout',
+      ...more,
     },
   })
   const client = getter(world, `${process.url}/secrets/db`)

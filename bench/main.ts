@@ -13,6 +13,7 @@ import { floor, getter, keyhole, upstreamCalls } from './contenders.ts'
 import type { Row } from './figures.ts'
 import { median, ms, quantile, ratio, row, table, throughput, timed } from './figures.ts'
 import { rotationRows } from './rotation.ts'
+import { keepSizing, sizingRows } from './sizing.ts'
 import type { StockSettings } from './stock-service.ts'
 import type { BenchWorld } from './world.ts'
 import { openWorld } from './world.ts'
@@ -23,9 +24,9 @@ Measures keyhole against the bare upstream calls, a service on the stock SDK tra
 in interleaved rounds on real servers, which are built and started as for npm run test:real (cached).
 
   --standins   on stand-ins instead; says so in the result
-  --only PART  read or rotation; without it both
+  --only PART  read, rotation or sizing; without it read and rotation
   --quick      fewer rounds; for trying the bench itself
-  --write      keeps the table in bench/RESULTS.md
+  --write      keeps the table in bench/RESULTS.md, that of sizing in docs/reference/sizing.md
   --help       this text
 `
 
@@ -55,11 +56,18 @@ async function bench(): Promise<void> {
   await using world = await openWorld(options.standins, say)
   say(`servers: ${world.servers}`)
   const rows: Row[] = []
+  if (options.only === 'sizing') return await sizing(world)
   if (options.only !== 'rotation') rows.push(...(await readRows(world)))
   if (options.only !== 'read') rows.push(...(await rotationRows(world, { quick: options.quick, say })))
   const result = table(rows)
   say(`\n${result}\n`)
   if (options.write) await keep(world, result)
+}
+
+async function sizing(world: BenchWorld): Promise<void> {
+  const result = table(await sizingRows(world, { quick: options.quick, say }))
+  say(`\n${result}\n`)
+  if (options.write) await keepSizing(world, result, options.quick)
 }
 
 async function readRows(world: BenchWorld): Promise<Row[]> {

@@ -31,7 +31,7 @@ const PARALLEL = 4
 const READS_PER_SECOND = 50
 const READER_ROUNDS = 3
 /** As `npm start` has them. */
-const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=96']
+export const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=96']
 const LARGE_BYTES = 16 * 1024
 
 export async function rotationRows(world: BenchWorld, { quick, say }: RotationBench): Promise<Row[]> {
@@ -59,20 +59,21 @@ export async function rotationRows(world: BenchWorld, { quick, say }: RotationBe
 }
 
 /** A fleet, and a rotator of it as a process, as it is deployed. */
-interface Bench extends AsyncDisposable {
+export interface Bench extends AsyncDisposable {
   readonly world: RotationWorld
   readonly rotator: KeyholeProcess
   /** A whole rotation, as who asks for it sees it. */
   rotate(body?: RotateRequest): Promise<RotationReport>
 }
 
-async function openBench(
+export async function openBench(
   connection: Connection,
   name: string,
   secrets: number,
   options: RotationOptions = {},
+  namespaces = NAMESPACES,
 ): Promise<Bench> {
-  const estate = secrets === 1 ? estateOf(name, 1, 1) : estateOf(name, NAMESPACES, secrets / NAMESPACES)
+  const estate = secrets === 1 ? estateOf(name, 1, 1) : estateOf(name, namespaces, secrets / namespaces)
   // With so much grace that no rotation of the bench raises the minimum, which reads every Secret once more.
   const world = await startRotationWorld(connection, estate, { grace: 100, ...options })
   const rotator = await startProcess(world.rotator, world.policy)

@@ -6,7 +6,7 @@
  * pod of its namespace, and they must neither mean anything here nor stop the start.
  */
 import { isIP } from 'node:net'
-import { z } from 'zod'
+import * as z from 'zod'
 import { didYouMean, quoted } from './policy/words.ts'
 
 const ms = (initial: number, min: number, max: number) => whole(initial, min, max)
@@ -50,7 +50,7 @@ const vaultPath = z
 
 const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount'
 
-/** Every variable: how it is read, what it is without it, and what it is for. README.md's table is held to this. */
+/** Every variable: how it is read, what it is without it, and what it is for. docs/reference/configuration.md is made of this. */
 export const SETTINGS = {
   KEYHOLE_REALM: z
     .string({ error: 'is required: the name of this cluster, part of every Transit context' })

@@ -1,7 +1,8 @@
 /**
  * What keyhole knows of its own state, without asking anybody. Ready means: able to decide and to record. Kubernetes
  * and Vault being away is not keyhole's unreadiness, or an outage of theirs would take every replica out of service
- * and turn a 503 that says what is wrong into a connection refused; their state is shown all the same.
+ * and turn a 503 that says what is wrong into a connection refused; their state is shown all the same. The one exception
+ * is a CA that never was theirs.
  */
 
 export interface Component {
@@ -35,16 +36,25 @@ export interface LastOutcome {
   component(): Component
 }
 
-/** @param changed told when it begins to answer, or stops. */
-export function lastOutcome(name: string, changed: (component: Component) => void = () => {}): LastOutcome {
+/**
+ * Whose certificate was never trusted is not away: keyhole was told to trust somebody else, and a new version of it that
+ * was must not take the place of one that was not.
+ *
+ * @param changed told when it begins to answer, or stops, and by which outcome.
+ */
+export function lastOutcome(
+  name: string,
+  changed: (component: Component, outcome: string) => void = () => {},
+): LastOutcome {
   let last: string | undefined
+  let hasAnswered = false
 
   function component(): Component {
     // 4xx are answers: the upstream is there. What they say about one Secret is nobody's business here. But 401 is
     // about keyhole's own token, and stands for every request.
     const ok = last === undefined || /^(?!401)[1-4]\d\d$/.test(last)
     const state = last === undefined ? 'not asked yet' : ok ? 'answers' : `last call: ${last}`
-    return { name, ok, state, required: false }
+    return { name, ok, state, required: last === 'tls' && !hasAnswered }
   }
 
   return {
@@ -52,7 +62,8 @@ export function lastOutcome(name: string, changed: (component: Component) => voi
       const before = component()
       last = outcome
       const after = component()
-      if (before.ok !== after.ok || before.state === 'not asked yet') changed(after)
+      hasAnswered ||= after.ok
+      if (before.ok !== after.ok || before.state === 'not asked yet') changed(after, outcome)
     },
     component,
   }

@@ -4,14 +4,18 @@ import type { Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
+import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
+import type { Component } from './health.ts'
 import { drainable } from './http/drain.ts'
-import type { TlsRenewal } from './http/tls.ts'
+import type { TlsPair, TlsRenewal } from './http/tls.ts'
 import { readTlsPair, renewTls, TlsFileError } from './http/tls.ts'
 import { buildManagement } from './routes/management.ts'
 import { starting } from './starting.ts'
+import type { Waiting } from './waiting.ts'
+import { waitingRoom } from './waiting.ts'
 import type { Surroundings, Wired } from './wire.ts'
-import { wire } from './wire.ts'
+import { openShown, ownFiles, wire } from './wire.ts'
 
 export interface Serving {
   /** Origin of the service. */
@@ -24,15 +28,25 @@ export interface Serving {
   stop(): Promise<void>
 }
 
-/** @throws StartError that says what to do. */
+/**
+ * The management port first: whoever looks there sees what the start waits for.
+ * @throws StartError that says what to do; Stopped, when told to while it waits for its files.
+ */
 export async function serve(config: Config, surroundings: Surroundings): Promise<Serving> {
-  const { clock, log } = surroundings
-  const files = config.tls
-  const pair = files && (await starting('KEYHOLE_TLS_CERT_FILE', () => readTlsPair(files, clock.now()), TlsFileError))
-  const wired = await wire(config, surroundings)
-  let draining = false
-  wired.health.watch(() => ({ name: 'serving', ok: !draining, state: draining ? 'draining' : 'ok', required: true }))
+  const { clock, log, stopping = new AbortController().signal } = surroundings
+  const shown = openShown(config, surroundings)
+  const waiting = waitingRoom({ clock, log, signal: stopping })
+  let phase: Phase = 'starting'
+  shown.health.watch(() => servingAs(phase, waiting))
+  await using opened = new AsyncDisposableStack()
+  const management = await buildManagement(shown.health, shown.metrics)
+  opened.defer(() => atOnce(management))
+  const managementUrl = await listen(management, 'KEYHOLE_MANAGEMENT_LISTEN', config, 'http')
+  log.debug('probes are answered', { managementUrl })
 
+  const [pair, files] = await Promise.all([tlsPair(config, clock, waiting), ownFiles(config, clock, waiting)])
+  const wired = await wire(config, surroundings, files, shown)
+  opened.defer(wired.close)
   const app = await buildApp(wired.services, {
     ...(pair !== undefined && {
       tls: { cert: pair.cert, key: pair.key, minVersion: config.KEYHOLE_TLS_MIN_VERSION },
@@ -48,12 +62,11 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     maxConnections: config.KEYHOLE_MAX_CONNECTIONS,
   })
   const drain = drainable(app.server)
-  const management = await buildManagement(wired.health, wired.metrics)
   const tls =
-    files === undefined || pair === undefined
+    config.tls === undefined || pair === undefined
       ? undefined
       : renewTls({
-          files,
+          files: config.tls,
           initial: pair,
           server: app.server as unknown as Server,
           minVersion: config.KEYHOLE_TLS_MIN_VERSION,
@@ -65,39 +78,28 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
         })
   if (tls !== undefined) {
     wired.metrics.gauge(
-      'keyhole_certificate_expiry_seconds',
+      'keyhole_certificate_expiry_timestamp_seconds',
       'End of validity of the serving certificate, as a Unix time.',
       () => tls.expiresAt() / 1000,
     )
   }
 
-  /** Lets what is in flight end; then nothing is left open, and the audit log has its stop. */
-  async function end(): Promise<void> {
+  // Lets what is in flight end; behind it comes the rest, and the audit log has its stop.
+  opened.defer(async () => {
     await app.close()
     tls?.stop()
-    await wired.close()
-    // Nobody's answer is worth waiting for there, and half a request would never end.
-    const closing = management.close()
-    management.server.closeAllConnections()
-    await closing
-  }
-
-  let stopped: Promise<void> | undefined
-  let managementUrl: string
-  let url: string
-  try {
-    managementUrl = await listen(management, 'KEYHOLE_MANAGEMENT_LISTEN', config, 'http')
-    url = await listen(app, 'KEYHOLE_LISTEN', config, tls === undefined ? 'http' : 'https')
-  } catch (error) {
-    await end()
-    throw error
-  }
+  })
+  const url = await listen(app, 'KEYHOLE_LISTEN', config, tls === undefined ? 'http' : 'https')
+  const serving = opened.move()
+  phase = 'serving'
   if (tls === undefined) log.warn('serving plain HTTP: tokens and secrets cross the network in the clear')
   log.info('serving', { url, managementUrl, policy: wired.policy.current().hash })
-  // Asked without waiting for it: a Vault that is away must not keep keyhole from starting.
+  // Asked without waiting for it: an API server or a Vault that is away must not keep keyhole from starting.
+  void wired.greet()
   void wired.checkKeys()
   void wired.takeSurvey()
 
+  let stopped: Promise<void> | undefined
   return {
     url,
     managementUrl,
@@ -107,7 +109,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
   }
 
   async function stop(): Promise<void> {
-    draining = true
+    phase = 'draining'
     log.info('draining')
     const cancel = clock.after(config.KEYHOLE_DRAIN_MS, () => {
       log.warn('the drain bound has passed: what is still in flight is cut off')
@@ -115,10 +117,34 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     })
     wired.halt()
     drain.begin()
-    await end()
+    await serving.disposeAsync()
     cancel()
     log.info('stopped')
   }
+}
+
+type Phase = 'starting' | 'serving' | 'draining'
+
+function servingAs(phase: Phase, waiting: Waiting): Component {
+  const pending = waiting.pending()
+  const state = pending.length > 0 ? `waits for ${pending.toSorted().join(', ')}` : phase
+  return { name: 'serving', ok: phase === 'serving', state: phase === 'serving' ? 'ok' : state, required: true }
+}
+
+/** Undefined where none is configured. */
+async function tlsPair({ tls }: Config, clock: Clock, waiting: Waiting): Promise<TlsPair | undefined> {
+  const file = { setting: 'KEYHOLE_TLS_CERT_FILE', fix: TLS_FIX, problem: TlsFileError }
+  return tls && (await waiting.until(file, () => readTlsPair(tls, clock.now())))
+}
+
+const TLS_FIX =
+  'put a certificate that is valid now and its key into the Secret that is mounted there, as tls.crt and tls.key'
+
+/** Nobody's answer is worth waiting for there, and half a request would never end. */
+async function atOnce(management: FastifyInstance): Promise<void> {
+  const closing = management.close()
+  management.server.closeAllConnections()
+  await closing
 }
 
 async function listen(

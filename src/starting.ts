@@ -4,10 +4,18 @@ import { getSystemErrorMap } from 'node:util'
 /** The message is all there is to tell: it names settings, paths and addresses, and nothing that a file holds. */
 export class StartError extends Error {
   override readonly name = 'StartError'
+  readonly setting: string
+  readonly problem: string
+
+  constructor(setting: string, problem: string) {
+    super(`${setting}: ${problem}`)
+    this.setting = setting
+    this.problem = problem
+  }
 }
 
 /** An error class whose messages are ours, and fit to be read. */
-type Readable = new (...args: never[]) => Error
+export type Readable = new (...args: never[]) => Error
 
 /**
  * Runs a step of the start that depends on `setting`. What it fails with is told if it is one of `readable`, or came from
@@ -24,7 +32,7 @@ export async function starting<T>(
     return await step()
   } catch (error) {
     const told = error instanceof Error && (isOfSystem(error) || readable.some((type) => error instanceof type))
-    throw told ? new StartError(`${setting}: ${withWords(error.message)}`) : error
+    throw told ? new StartError(setting, withWords(error.message)) : error
   }
 }
 
@@ -34,7 +42,7 @@ function isOfSystem(error: Error): boolean {
 }
 
 /** `... ENOENT` as whoever has no table of errnos at hand wants to read it. */
-function withWords(message: string): string {
+export function withWords(message: string): string {
   return message.replace(/\bE[A-Z0-9]+$/, (code) => {
     const known = [...getSystemErrorMap().values()].find(([name]) => name === code)
     return known === undefined ? code : `${code} (${known[1]})`

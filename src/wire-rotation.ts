@@ -42,7 +42,12 @@ export interface RotatorParts {
   readonly holder: string
   /** Told why a key went no further, for the log. */
   readonly failed: (failure: KeyholeError, rotation: string) => void
+  /** Told of every rotation that came to its end, for the metrics. */
+  readonly rotated: (outcome: RotationOutcome) => void
 }
+
+export const ROTATION_OUTCOMES = ['complete', 'incomplete'] as const
+export type RotationOutcome = (typeof ROTATION_OUTCOMES)[number]
 
 export type RotatorSettings = Pick<
   Config,
@@ -57,6 +62,10 @@ export type RotatorSettings = Pick<
 
 export interface Rotator extends Rotating {
   readonly survey: Survey
+  /** When a rotation last ended complete, in epoch ms; undefined while none is known of. */
+  lastSuccessMs(): number | undefined
+  /** Asks the Lease, which also remembers what other processes did. @throws KeyholeError LEASE_UNUSABLE, KUBERNETES_UNAVAILABLE. */
+  recall(signal: AbortSignal): Promise<void>
 }
 
 /** How far the clocks of two rotators may be apart. */
@@ -108,19 +117,34 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     }),
     close: closer(clock),
   })
+  const lease = journal({
+    leases: kubernetes,
+    name: { namespace, name },
+    clock,
+    holder: parts.holder,
+    durationMs: settings.KEYHOLE_LEASE_MS,
+    skewMs: MAX_SKEW_MS,
+  })
+  const rotateAll = allKeysRotator({ rotateKey, keys, effects, clock, halt, failed: parts.failed })
+  let lastSuccessMs: number | undefined
   return {
     survey,
+    lastSuccessMs: () => lastSuccessMs,
+    async recall(signal) {
+      const { last } = (await lease.look(signal)).state
+      // Whoever may edit Leases wrote it: what ended tomorrow would hide for long that nothing is rotated.
+      if (last === undefined || last.finishedAtMs > clock.now() + MAX_SKEW_MS) return
+      if (isComplete(last.keys)) lastSuccessMs = Math.max(lastSuccessMs ?? 0, last.finishedAtMs)
+    },
     replyTimeoutMs: settings.KEYHOLE_ROTATION_BUDGET_MS + settings.KEYHOLE_REPLY_TIMEOUT_MS,
     rotations: rotations({
-      journal: journal({
-        leases: kubernetes,
-        name: { namespace, name },
-        clock,
-        holder: parts.holder,
-        durationMs: settings.KEYHOLE_LEASE_MS,
-        skewMs: MAX_SKEW_MS,
-      }),
-      rotateAll: allKeysRotator({ rotateKey, keys, effects, clock, halt, failed: parts.failed }),
+      journal: lease,
+      async rotateAll(claim, work) {
+        const reports = await rotateAll(claim, work)
+        if (isComplete(reports)) lastSuccessMs = clock.now()
+        parts.rotated(isComplete(reports) ? 'complete' : 'incomplete')
+        return reports
+      },
       foresee: foreseer({ keys, inspect, rewrap, clock, gate }),
       keys,
       survey,
@@ -132,4 +156,8 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
       halting,
     }),
   }
+}
+
+function isComplete(keys: readonly { readonly complete: boolean }[]): boolean {
+  return keys.every(({ complete }) => complete)
 }

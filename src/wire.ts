@@ -20,8 +20,9 @@ import { parseCa, parseToken, renewedFile, UnreadableFile } from './external/ren
 import type { SendDecorator, Sender } from './external/send.ts'
 import { openSend } from './external/send.ts'
 import { openVault } from './external/vault.ts'
+import { vaultHealth } from './external/vault-health.ts'
 import { openVaultRotation } from './external/vault-rotation.ts'
-import type { Health } from './health.ts'
+import type { Health, LastOutcome } from './health.ts'
 import { lastOutcome, openHealth } from './health.ts'
 import { attempts } from './http/attempt.ts'
 import type { Log } from './log.ts'
@@ -30,7 +31,7 @@ import type { Metrics } from './metrics.ts'
 import { openMetrics, showTransitKeys } from './metrics.ts'
 import type { Token } from './opaque.ts'
 import type { PolicyChange, PolicySource } from './policy/current.ts'
-import { openPolicy, PolicyDirectoryError } from './policy/current.ts'
+import { openPolicy, PolicyDirectoryError, requirePolicyDirectory } from './policy/current.ts'
 import type { PolicyProblem } from './policy/problems.ts'
 import { formatProblem } from './policy/problems.ts'
 import { auditor } from './services/audit.ts'
@@ -44,9 +45,12 @@ import type { TransitKeys } from './services/transit-keys.ts'
 import { transitKeys } from './services/transit-keys.ts'
 import type { Turnstile } from './services/turnstile.ts'
 import { turnstile } from './services/turnstile.ts'
+import { outcomeFix } from './services/upstream.ts'
 import { vaultSessions } from './services/vault-sessions.ts'
 import { starting } from './starting.ts'
-import { wireRotation } from './wire-rotation.ts'
+import { surveyLog } from './survey-log.ts'
+import type { Waiting } from './waiting.ts'
+import { ROTATION_OUTCOMES, wireRotation } from './wire-rotation.ts'
 
 /** What the process brings and tests replace. */
 export interface Surroundings {
@@ -61,6 +65,8 @@ export interface Surroundings {
   readonly versions: { readonly keyhole: string; readonly node: string }
   /** Wraps every call that leaves: recorders and faults of tests. */
   readonly decorate?: SendDecorator
+  /** Aborted: a start that still waits for its files is given up. */
+  readonly stopping?: AbortSignal
 }
 
 export interface Wired {
@@ -69,6 +75,8 @@ export interface Wired {
   readonly metrics: Metrics
   readonly policy: PolicySource
   readonly keys: TransitKeys
+  /** Asks both upstreams for a word, so that whatever is wrong between them and keyhole is in the log before a caller asks. */
+  greet(): Promise<void>
   /** Asks Vault about every key of the policy; given up when keyhole ends. */
   checkKeys(): Promise<void>
   /** Looks at every Secret of the policy, where rotations are served. */
@@ -83,6 +91,7 @@ export interface Wired {
 const PROBE_EVERY_MS = 3_600_000
 const PROBE_KEEP_MS = 2 * PROBE_EVERY_MS
 const PROBE_RETRY_MS = 10_000
+const GREET_AGAIN_MS = 10_000
 const MAX_REVIEWS_KEPT = 10_000
 const MAX_CLOCK_SKEW_MS = 60_000
 /** Of requests and of reviews, what one peer address may take: a gateway in front is one address, a pod is another. */
@@ -91,35 +100,60 @@ const REVIEW_SHARE = 1 / 4
 /** A reply holds a dictionary and little else, one level deeper. */
 const REPLY_OVERHEAD_BYTES = 65_536
 
-/** @throws StartError: a file that cannot be read, a policy directory that is absent, a sink that fails. */
-export async function wire(config: Config, surroundings: Surroundings): Promise<Wired> {
-  const { clock, log } = surroundings
-  const metrics = openMetrics()
-  const tellRefusal = refusalLog(log, clock)
+/** What keyhole shows of itself, from before it serves. */
+export interface Shown {
+  readonly health: Health
+  readonly metrics: Metrics
+}
+
+export function openShown(config: Config, { versions }: Pick<Surroundings, 'versions'>): Shown {
   const health = openHealth()
+  const metrics = openMetrics(routesOf(config))
+  metrics.info('keyhole_build_info', 'What this process is built from; always 1.', {
+    version: versions.keyhole,
+    node: versions.node,
+  })
+  metrics.gauges('keyhole_ready', '1 while this process is ready, for each thing that it serves.', 'serves', () =>
+    servesOf(config).map((what) => [what, Number(health.ready())] as const),
+  )
+  return { health, metrics }
+}
+
+/** @throws StartError: a sink that fails, or a policy directory that is gone again. */
+export async function wire(
+  config: Config,
+  surroundings: Surroundings,
+  files: OwnFiles,
+  { health, metrics }: Shown,
+): Promise<Wired> {
+  const { clock, log } = surroundings
+  const tellRefusal = refusalLog(log, clock)
 
   // What the callbacks below need is there before any of them can be called.
   let audit: AuditLog | undefined
   let keys: TransitKeys | undefined
+  let policyTakenAt = clock.now()
   const ending = new AbortController()
   const checkKeys = async () => {
     // Who only rotates may not decrypt, and reads of a key what it needs to know.
     if (config.serves.read) await keys?.recheck(policy.current().transitKeys.values(), ending.signal)
   }
-  const files = await ownFiles(config, clock)
   const policyOptions = {
     directory: config.KEYHOLE_POLICY_DIR,
     clock,
     watch: true,
     recheckMs: config.KEYHOLE_POLICY_RECHECK_MS,
-    changed: (change: PolicyChange) => policyChanged(change, { log, clock, audit, checkKeys }),
+    changed(change: PolicyChange) {
+      policyTakenAt = clock.now()
+      policyChanged(change, { log, clock, audit, checkKeys })
+    },
     reported(problems: readonly PolicyProblem[]) {
       for (const problem of problems) log.warn('policy problem', { problem: formatProblem(problem) })
     },
   }
   const policy = await starting('KEYHOLE_POLICY_DIR', () => openPolicy(policyOptions), PolicyDirectoryError)
   const auditOptions = {
-    sink: told(sinkOf(config, surroundings.stdout), log, () => audit !== undefined),
+    sink: told(counted(sinkOf(config, surroundings.stdout), metrics), log, () => audit !== undefined),
     clock,
     random: surroundings.random,
     versions: surroundings.versions,
@@ -138,7 +172,12 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     throw error
   }
 
-  const { kubernetes, vault, rotation, senders } = upstreams(config, files, surroundings, metrics, health)
+  const { kubernetes, vault, rotation, senders, untrusted } = upstreams(config, files, surroundings, metrics, health)
+  const greet = async () => {
+    await Promise.allSettled([kubernetes.whoAmI(ending.signal), vault.health(ending.signal)])
+  }
+  // Not ready, keyhole is asked nothing: it would never find out that its CA was mended.
+  const stopGreeting = every(clock, GREET_AGAIN_MS, () => void (untrusted() && greet()))
   const sessions = vaultSessions({
     logins: vault,
     clock,
@@ -166,6 +205,9 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
       const level = condition === 'derived' ? 'info' : 'warn'
       log[level]('transit key', { transitKey: key.name, mount: key.mount, condition, fix })
     },
+    unasked({ why, fix }, count) {
+      log.warn('transit keys not asked about', { keys: count, why, fix })
+    },
   })
   const stopRechecking = every(clock, PROBE_EVERY_MS, () => void checkKeys())
   const rotator = config.serves.rotate
@@ -180,11 +222,18 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
         newId: surroundings.requestId,
         holder: surroundings.random(16).toString('hex'),
         failed: tellRefusal,
+        rotated: metrics.counter(
+          'keyhole_rotations_total',
+          'Rotations that came to their end in this process, by whether every Secret is where it should be.',
+          'outcome',
+          ROTATION_OUTCOMES,
+        ),
       })
     : undefined
+  const tellSurvey = surveyLog(log)
   const takeSurvey = async () => {
-    // Its failures are in the ledger, key by key.
-    await rotator?.survey.now(ending.signal).catch(() => {})
+    // Its failures are in the ledger, key by key. What is wrong with the Lease, the next rotation tells.
+    await Promise.allSettled([rotator?.survey.now(ending.signal).then(tellSurvey), rotator?.recall(ending.signal)])
   }
   const stopSurveying =
     rotator === undefined ? () => {} : every(clock, config.KEYHOLE_SURVEY_MS, () => void takeSurvey())
@@ -231,8 +280,24 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     replyBounds: replyBounds(config),
   }
   showOwnState({ health, metrics, audit, policy, keys, requests, reviews })
+  metrics.gauge(
+    'keyhole_policy_changed_timestamp_seconds',
+    'When the policy in force was taken, as a Unix time.',
+    () => policyTakenAt / 1000,
+  )
   if (rotator !== undefined) {
-    showTransitKeys({ metrics, clock, survey: rotator.survey, withNames: config.KEYHOLE_METRICS_KEY_NAMES === 'show' })
+    showTransitKeys({
+      metrics,
+      clock,
+      survey: rotator.survey,
+      isRotated: (key) => (policy.current().transitKeys.get(key)?.rotation.admins.length ?? 0) > 0,
+      withNames: config.KEYHOLE_METRICS_KEY_NAMES === 'show',
+    })
+    metrics.gauge(
+      'keyhole_rotation_last_success_timestamp_seconds',
+      'When a rotation last ended with every Secret where it should be, as a Unix time; 0 while none is known of.',
+      () => (rotator.lastSuccessMs() ?? 0) / 1000,
+    )
   }
 
   const closingAudit = audit
@@ -255,10 +320,12 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
     metrics,
     policy,
     keys,
+    greet,
     checkKeys,
     takeSurvey,
     halt: () => rotator?.rotations.halt(),
     async close() {
+      stopGreeting()
       stopRechecking()
       stopSurveying()
       ending.abort()
@@ -270,28 +337,41 @@ export async function wire(config: Config, surroundings: Surroundings): Promise<
   }
 }
 
-interface OwnFiles {
+/** keyhole's own credentials, and whom it trusts. */
+export interface OwnFiles {
   readonly kubernetesToken: Renewed<Token>
   readonly kubernetesCa: Renewed<string> | undefined
   readonly vaultJwt: Renewed<Token>
   readonly vaultCa: Renewed<string> | undefined
 }
 
-/** keyhole's own credentials, and whom it trusts. */
-async function ownFiles(config: Config, clock: Clock): Promise<OwnFiles> {
-  const read = <T>(setting: string, path: string, parse: (text: string) => T) =>
-    starting(setting, () => renewedFile({ path, clock, parse }), UnreadableFile)
+/** Waits for them, and for a policy directory. @throws Stopped */
+export async function ownFiles(config: Config, clock: Clock, waiting: Waiting): Promise<OwnFiles> {
+  const when = async <T>(setting: keyof typeof FIXES, path: string, parse: (text: string) => T) =>
+    await waiting.until({ setting, fix: FIXES[setting], problem: UnreadableFile }, () =>
+      renewedFile({ path, clock, parse }),
+    )
   const isSecure = (origin: string) => origin.startsWith('https:')
-  const { kubernetesUrl, VAULT_ADDR: vaultUrl, VAULT_CACERT: vaultCa } = config
-  return {
-    kubernetesToken: await read('KEYHOLE_KUBERNETES_TOKEN_FILE', config.KEYHOLE_KUBERNETES_TOKEN_FILE, parseToken),
-    kubernetesCa: isSecure(kubernetesUrl)
-      ? await read('KEYHOLE_KUBERNETES_CACERT', config.KEYHOLE_KUBERNETES_CACERT, parseCa)
-      : undefined,
-    vaultJwt: await read('KEYHOLE_VAULT_TOKEN_FILE', config.KEYHOLE_VAULT_TOKEN_FILE, parseToken),
-    vaultCa: isSecure(vaultUrl) && vaultCa ? await read('VAULT_CACERT', vaultCa, parseCa) : undefined,
-  }
+  const { kubernetesUrl, VAULT_ADDR: vaultUrl, VAULT_CACERT: vaultCaFile } = config
+  const { KEYHOLE_KUBERNETES_CACERT: kubernetesCaFile, KEYHOLE_POLICY_DIR: policyDirectory } = config
+  const [kubernetesToken, kubernetesCa, vaultJwt, vaultCa] = await Promise.all([
+    when('KEYHOLE_KUBERNETES_TOKEN_FILE', config.KEYHOLE_KUBERNETES_TOKEN_FILE, parseToken),
+    isSecure(kubernetesUrl) ? when('KEYHOLE_KUBERNETES_CACERT', kubernetesCaFile, parseCa) : undefined,
+    when('KEYHOLE_VAULT_TOKEN_FILE', config.KEYHOLE_VAULT_TOKEN_FILE, parseToken),
+    isSecure(vaultUrl) && vaultCaFile !== undefined ? when('VAULT_CACERT', vaultCaFile, parseCa) : undefined,
+    waiting.until({ setting: 'KEYHOLE_POLICY_DIR', problem: PolicyDirectoryError }, () =>
+      requirePolicyDirectory(policyDirectory),
+    ),
+  ])
+  return { kubernetesToken, kubernetesCa, vaultJwt, vaultCa }
 }
+
+const FIXES = {
+  KEYHOLE_KUBERNETES_TOKEN_FILE: 'mount a projected serviceAccountToken without audience there',
+  KEYHOLE_KUBERNETES_CACERT: 'mount ca.crt of the ConfigMap kube-root-ca.crt there',
+  KEYHOLE_VAULT_TOKEN_FILE: 'mount a projected serviceAccountToken there, of the audience that the Vault role names',
+  VAULT_CACERT: "put the PEM of the CA that signed Vault's certificate into the ConfigMap that is mounted there",
+} as const
 
 /** The two clients, each with its own pool, its own credentials and its own place in metrics and health. */
 function upstreams(
@@ -301,12 +381,14 @@ function upstreams(
   metrics: Metrics,
   health: Health,
 ) {
+  const outcomes: LastOutcome[] = []
   function sender(upstream: 'kubernetes' | 'vault', origin: string, ca: Renewed<string> | undefined): Sender {
-    const last = lastOutcome(upstream, ({ ok, state }) => {
+    const last = lastOutcome(upstream, ({ ok, state }, outcome) => {
       if (ok) log.info('upstream answers', { upstream })
-      else log.warn('upstream fails', { upstream, state })
+      else log.warn('upstream fails', { upstream, state, fix: outcomeFix(upstream, outcome) })
     })
     health.watch(last.component)
+    outcomes.push(last)
     const { send, close } = openSend({
       origin,
       ...(ca !== undefined && { ca: ca.current }),
@@ -333,7 +415,10 @@ function upstreams(
   return {
     kubernetes: openKubernetes({ send: kubernetesSender.send, token: kubernetesToken }),
     rotation: openVaultRotation(vaultOptions),
+    /** Of some upstream, no certificate was ever trusted. */
+    untrusted: () => outcomes.some((last) => last.component().required),
     vault: {
+      health: (signal: AbortSignal) => vaultHealth(vaultSender.send, signal),
       decrypt: client.decrypt,
       async login(role: string, signal: AbortSignal) {
         const login = (jwt: Token) => client.login({ mount: config.KEYHOLE_VAULT_AUTH_MOUNT, role, jwt }, signal)
@@ -377,6 +462,39 @@ function told(sink: Sink, log: Log, isStarted: () => boolean): Sink {
     }
   }
   return { ...sink, begin: () => tell(sink.begin), write: (bytes) => tell(() => sink.write(bytes)) }
+}
+
+/** Counts writes, and what stands before them. One that never comes back is in no count: its records are refused, and counted there. */
+function counted(sink: Sink, metrics: Metrics): Sink {
+  const count = metrics.counter('keyhole_audit_writes_total', 'Writes to the audit sink, by outcome.', 'outcome', [
+    'written',
+    'failed',
+  ])
+  async function failing<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act()
+    } catch (error) {
+      count('failed')
+      throw error
+    }
+  }
+  return {
+    ...sink,
+    begin: () => failing(sink.begin),
+    async write(bytes) {
+      await failing(() => sink.write(bytes))
+      count('written')
+    },
+  }
+}
+
+function servesOf({ serves }: Config): readonly ('read' | 'rotate')[] {
+  return (['read', 'rotate'] as const).filter((what) => serves[what])
+}
+
+/** As routes/ registers them. */
+function routesOf({ serves }: Config): readonly string[] {
+  return [...(serves.read ? ['/secrets', '/secrets/:name'] : []), ...(serves.rotate ? ['/rotate'] : [])]
 }
 
 /** A reply in base64 is a third longer than what it holds. */
@@ -439,6 +557,21 @@ function showOwnState({ health, metrics, audit, policy, keys, requests, reviews 
   metrics.gauge('keyhole_audit_healthy', '1 while audit records can be written.', () => Number(audit.healthy()))
   metrics.gauge('keyhole_policy_grants', 'SecretGrants in force.', () => policy.current().grants.size)
   metrics.gauge('keyhole_policy_problems', 'Problems of the policy directory.', () => policy.problems().length)
+  metrics.gauge(
+    'keyhole_policy_documents_kept',
+    'Documents whose last good version is in force, because what is written now is not good.',
+    () => policy.refused().kept,
+  )
+  metrics.gauge(
+    'keyhole_policy_documents_denied',
+    'Documents that are not good and of which no good version is known: what they grant is denied.',
+    () => policy.refused().denied,
+  )
+  metrics.gauge(
+    'keyhole_policy_hash',
+    'The first 48 bits of the hash of the policy in force, to compare replicas.',
+    () => Number.parseInt(policy.current().hash.slice('sha256:'.length, 'sha256:'.length + 12), 16),
+  )
   metrics.gauge('keyhole_transit_keys_proven', 'Transit keys that are known to be derived.', usable)
   metrics.gauge(
     'keyhole_transit_keys_unusable',

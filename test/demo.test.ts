@@ -113,7 +113,7 @@ describe('npm run dev', () => {
       expect.stringMatching(/"dryRun":true,.*"advance":"made"/),
       expect.stringMatching(/"complete":true,.*"advance":"made"/),
       expect.stringMatching(/^\{"running":null,"last":\{.*"complete":true,.*"ledger":\[\{"key":"payments"/),
-      expect.stringMatching(/\[\+\] serving: ok\nready\n$/),
+      expect.stringMatching(/\[\+\] serving: ok\n(?:.*\n)*ready\n$/),
     ])
     await until(() => lines.some((line) => line.startsWith('audit ') && line.includes('"code":"NOT_GRANTED"')))
   })

@@ -61,7 +61,7 @@ describe('the last outcome of an upstream', () => {
     },
   )
 
-  test.each(['401', '500', '502', '503', 'timeout', 'refused', 'reset', 'unreachable', 'tls', 'too-large', 'protocol'])(
+  test.each(['401', '500', '502', '503', 'timeout', 'refused', 'reset', 'unreachable', 'too-large', 'protocol'])(
     'is not well after %s, and never required',
     (outcome) => {
       const last = lastOutcome('kubernetes')
@@ -74,6 +74,20 @@ describe('the last outcome of an upstream', () => {
       })
     },
   )
+
+  test('is required while its certificate is not trusted and never was, and not once it has answered', () => {
+    const last = lastOutcome('vault')
+    last.told('tls')
+    expect(last.component()).toEqual({ name: 'vault', ok: false, state: 'last call: tls', required: true })
+    last.told('refused')
+    expect(last.component()).toMatchObject({ ok: false, required: false })
+    last.told('tls')
+    expect(last.component()).toMatchObject({ ok: false, required: true })
+    last.told('503')
+    last.told('404')
+    last.told('tls')
+    expect(last.component()).toMatchObject({ ok: false, required: false })
+  })
 
   test('is told of when it turns, and not of every call', () => {
     const told: string[] = []

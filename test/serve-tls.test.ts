@@ -128,7 +128,9 @@ describe('a keyhole that serves TLS', () => {
       expires: expires.toISOString(),
     })
     const metrics = await get(`${running.managementUrl}/metrics`)
-    expect(metrics.body).toMatch(new RegExp(`^keyhole_certificate_expiry_seconds ${expires.getTime() / 1000}$`, 'm'))
+    expect(metrics.body).toMatch(
+      new RegExp(`^keyhole_certificate_expiry_timestamp_seconds ${expires.getTime() / 1000}$`, 'm'),
+    )
   })
 
   test('keeps the one it has when the new pair does not fit, and says which file to look at', async () => {

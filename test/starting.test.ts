@@ -1,4 +1,5 @@
-/** What keeps keyhole from starting, as whoever starts it is told. The exit code is test/process/exit.test.ts's. */
+/** What keeps keyhole from starting, or makes it wait, as whoever starts it is told. Exit codes are test/process/exit.test.ts's. */
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
@@ -9,11 +10,14 @@ import { verify } from '../src/audit-log/verify.ts'
 import { StartError, starting } from '../src/starting.ts'
 import type { Standins } from '../src/testing/start-keyhole.ts'
 import { startKeyholeOn, startStandins } from '../src/testing/start-keyhole.ts'
+import { Stopped } from '../src/waiting.ts'
 import { createAuthority } from './certificates.ts'
+import { get, until } from './process/world.ts'
+import { virtualClock } from './virtual-clock.ts'
 
 const CANARY = 'canary-in-a-file'
 
-describe('a start that cannot succeed', () => {
+describe('a start', () => {
   const directory = mkdtempSync(join(tmpdir(), 'keyhole-starting-'))
   const at = (name: string) => join(directory, name)
   const taken = createServer()
@@ -45,21 +49,33 @@ describe('a start that cannot succeed', () => {
     rmSync(directory, { recursive: true })
   })
 
-  /** What is said, with the directory's name left out. */
-  async function told(settings: Readonly<Record<string, string>>): Promise<string> {
+  type Settings = Readonly<Record<string, string>>
+  const port = () => (taken.address() as AddressInfo).port
+  const tls = (cert: string, key: string) => () => ({ KEYHOLE_TLS_CERT_FILE: at(cert), KEYHOLE_TLS_KEY_FILE: at(key) })
+
+  /** What is said, with the directory's name left out; stopped as soon as it says that it waits. */
+  async function told(settings: Settings): Promise<string> {
+    const stopping = new AbortController()
+    const waits: string[] = []
+    const logged = (line: string) => {
+      const { msg, setting, problem } = JSON.parse(line)
+      if (msg !== 'waiting to start') return
+      waits.push(`waits for ${setting}: ${problem}`)
+      stopping.abort()
+    }
     try {
-      await using _keyhole = await startKeyholeOn(standins.upstreams, { settings })
+      const surroundings = { stopping: stopping.signal }
+      await using _keyhole = await startKeyholeOn(standins.upstreams, { settings, surroundings, logged })
       return 'it started'
     } catch (error) {
+      if (error instanceof Stopped) return waits.join('\n').replaceAll(directory, '')
       expect(error).toBeInstanceOf(StartError)
       return (error as StartError).message.replaceAll(directory, '')
     }
   }
 
   type Case = readonly [what: string, settings: () => Readonly<Record<string, string>>, told: string | RegExp]
-  const port = () => (taken.address() as AddressInfo).port
-  const tls = (cert: string, key: string) => () => ({ KEYHOLE_TLS_CERT_FILE: at(cert), KEYHOLE_TLS_KEY_FILE: at(key) })
-  const CASES: readonly Case[] = [
+  const WAITS: readonly Case[] = [
     [
       'a policy directory that is not there',
       () => ({ KEYHOLE_POLICY_DIR: at('nowhere') }),
@@ -100,6 +116,27 @@ describe('a start that cannot succeed', () => {
       () => ({ KEYHOLE_KUBERNETES_URL: 'https://127.0.0.1:1', KEYHOLE_KUBERNETES_CACERT: at('half-a-ca') }),
       'KEYHOLE_KUBERNETES_CACERT: cannot use /half-a-ca: it holds no certificate in PEM',
     ],
+    ['no certificate', tls('nowhere', 'one.key'), /^KEYHOLE_TLS_CERT_FILE: cannot read \/nowhere: ENOENT \(/],
+    ['no key', tls('one.crt', 'nowhere'), /^KEYHOLE_TLS_CERT_FILE: cannot read \/nowhere: ENOENT \(/],
+    [
+      'a certificate that is none',
+      tls('garbage', 'one.key'),
+      'KEYHOLE_TLS_CERT_FILE: /garbage does not hold a PEM certificate',
+    ],
+    [
+      'the key of another certificate',
+      tls('one.crt', 'other.key'),
+      'KEYHOLE_TLS_CERT_FILE: /other.key does not hold the private key of /one.crt',
+    ],
+  ]
+  test.each(WAITS)(
+    'waits for %s, and names the setting and what is wrong, in one line',
+    async (_what, settings, expected) => {
+      expectLine(await told(settings()), expected, 'waits for ')
+    },
+  )
+
+  const FAILS: readonly Case[] = [
     [
       'an audit file in a directory that is not there',
       () => ({ KEYHOLE_AUDIT: `file:${at('nowhere/audit.log')}` }),
@@ -120,18 +157,6 @@ describe('a start that cannot succeed', () => {
       () => ({ KEYHOLE_AUDIT: `file:${at('link')}` }),
       /^KEYHOLE_AUDIT: audit sink: ELOOP \(/,
     ],
-    ['no certificate', tls('nowhere', 'one.key'), /^KEYHOLE_TLS_CERT_FILE: cannot read \/nowhere: ENOENT \(/],
-    ['no key', tls('one.crt', 'nowhere'), /^KEYHOLE_TLS_CERT_FILE: cannot read \/nowhere: ENOENT \(/],
-    [
-      'a certificate that is none',
-      tls('garbage', 'one.key'),
-      'KEYHOLE_TLS_CERT_FILE: /garbage does not hold a PEM certificate',
-    ],
-    [
-      'the key of another certificate',
-      tls('one.crt', 'other.key'),
-      'KEYHOLE_TLS_CERT_FILE: /other.key does not hold the private key of /one.crt',
-    ],
     [
       'a port that is taken',
       () => ({ KEYHOLE_LISTEN: `127.0.0.1:${port()}` }),
@@ -148,11 +173,19 @@ describe('a start that cannot succeed', () => {
       /^KEYHOLE_MANAGEMENT_LISTEN: listen EADDRNOTAVAIL: /,
     ],
   ]
-  test.each(CASES)('for %s names the setting and what is wrong, in one line', async (_what, settings, expected) => {
-    const line = await told(settings())
-    expect(line).toMatch(typeof expected === 'string' ? new RegExp(`^${RegExp.escape(expected)}$`) : expected)
-    expect(line).not.toMatch(/\n|canary/)
-  })
+  test.each(FAILS)(
+    'fails for %s, and names the setting and what is wrong, in one line',
+    async (_what, settings, expected) => {
+      expectLine(await told(settings()), expected, '')
+    },
+  )
+
+  function expectLine(line: string, expected: string | RegExp, before: string): void {
+    expect(line.startsWith(before), line).toBe(true)
+    const said = line.slice(before.length)
+    expect(said).toMatch(typeof expected === 'string' ? new RegExp(`^${RegExp.escape(expected)}$`) : expected)
+    expect(said).not.toMatch(/\n|canary/)
+  }
 
   test('leaves a log that says it stopped, when only a port was missing', async () => {
     const lines: string[] = []
@@ -163,13 +196,40 @@ describe('a start that cannot succeed', () => {
     expect(verify(lines)).toMatchObject({ broken: undefined, lines: 2, chains: [{ stopped: true }] })
   })
 
-  test('leaves no record when it never got so far', async () => {
+  test('that is told to stop once its files are there goes on: whoever told it so stops it in order', async () => {
+    const stopping = new AbortController()
+    const surroundings = {
+      stopping: stopping.signal,
+      random(bytes: number) {
+        stopping.abort()
+        return randomBytes(bytes)
+      },
+    }
+    await using keyhole = await startKeyholeOn(standins.upstreams, { surroundings })
+    expect([stopping.signal.aborted, (await get(`${keyhole.managementUrl}/readyz`)).status]).toEqual([true, 200])
+  })
+
+  test('that was given up while it waited leaves no record, and nothing open', async () => {
     const lines: string[] = []
-    const settings = { KEYHOLE_POLICY_DIR: at('nowhere') }
-    await expect(
-      startKeyholeOn(standins.upstreams, { settings, audited: (line) => lines.push(line) }),
-    ).rejects.toBeInstanceOf(StartError)
-    expect(lines).toEqual([])
+    const clock = virtualClock()
+    const stopping = new AbortController()
+    let managementUrl = ''
+    const surroundings = { stopping: stopping.signal }
+    const started = startKeyholeOn(standins.upstreams, {
+      clock,
+      settings: { KEYHOLE_POLICY_DIR: at('nowhere'), KEYHOLE_LOG_LEVEL: 'debug' },
+      surroundings,
+      audited: (line) => lines.push(line),
+      logged(line) {
+        managementUrl = JSON.parse(line).managementUrl ?? managementUrl
+      },
+    })
+    await until(() => managementUrl !== '')
+    expect((await get(`${managementUrl}/livez`)).status).toBe(200)
+    stopping.abort()
+    await expect(started).rejects.toBeInstanceOf(Stopped)
+    expect([lines, clock.timers()]).toEqual([[], 0])
+    await expect(get(`${managementUrl}/livez`)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 })
 

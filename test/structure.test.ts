@@ -61,7 +61,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   external: ['dictionary.ts', 'base64.ts', 'clock.ts', 'errors.ts', 'opaque.ts'],
   standins: ['clock.ts'],
   client: ['contract.ts'],
-  cli: ['client', 'policy', 'contract.ts', 'clock.ts', 'version.ts'],
+  check: ['services', 'policy', 'clock.ts', 'config.ts', 'contract.ts', 'errors.ts', 'opaque.ts', 'starting.ts'],
+  cli: [
+    'check',
+    'client',
+    'policy',
+    'config.ts',
+    'wire-check.ts',
+    'contract.ts',
+    'clock.ts',
+    'service-process.ts',
+    'told.ts',
+    'version.ts',
+  ],
 }
 
 describe('imports', () => {
@@ -79,12 +91,12 @@ describe('imports', () => {
     })
   }
 
-  test('only wire.ts sees the clients of external/', () => {
+  test('only wire.ts, and wire-check.ts for a look without serving, see the clients of external/', () => {
     const seers = sources.filter(
       ({ path, imports }) =>
         roomOf(path) !== 'external' && imports(true).some((target) => roomOf(target) === 'external'),
     )
-    expect(seers.map(({ path }) => path)).toEqual(['wire.ts'])
+    expect(seers.map(({ path }) => path).toSorted()).toEqual(['wire-check.ts', 'wire.ts'])
   })
 
   test('only external/ knows the SDKs and undici', () => {

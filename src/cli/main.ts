@@ -1,59 +1,68 @@
 /** The command line: arguments and environment in, exit code out. A verb is loaded when it is asked for. */
 import { randomUUID } from 'node:crypto'
 import { didYouMean } from '../policy/words.ts'
+import { untilTold } from '../told.ts'
 import { VERSION } from '../version.ts'
 import type { ExitCode, Verb, World } from './world.ts'
 import { EXIT } from './world.ts'
 
 const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
+  check: async () => (await import('./check.ts')).check,
+  'manifests rbac': async () => (await import('./manifests-rbac.ts')).manifestsRbac,
   rotate: async () => (await import('./rotate.ts')).rotate,
+  serve: async () => (await import('./serve.ts')).serve,
 }
 
 const HELP = `keyhole VERB [FLAGS]
 
-  rotate      move Secrets to a new version of their Transit keys
-  --help      this text; keyhole VERB --help tells about a verb
-  --version   the version
+  check           say what an installation lacks, and what to do about it
+  manifests rbac  write the rights on Secrets that a policy asks for
+  rotate          move Secrets to a new version of their Transit keys
+  serve           the service itself
+  --help          this text; keyhole VERB --help tells about a verb
+  --version       the version
 `
 
 async function main(world: World): Promise<ExitCode> {
-  const [verb, ...rest] = process.argv.slice(2)
-  if (verb === '--help' || verb === '-h' || verb === 'help') {
+  const args = process.argv.slice(2)
+  const [first] = args
+  if (first === '--help' || first === '-h' || first === 'help') {
     world.stdout.write(HELP)
     return EXIT.done
   }
-  if (verb === '--version') {
+  if (first === '--version') {
     world.stdout.write(`keyhole ${VERSION}\n`)
     return EXIT.done
   }
-  const load = verb !== undefined && Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined
-  if (load === undefined) {
-    const meant =
-      verb === undefined
-        ? ''
-        : `There is no such verb.${didYouMean(verb, [...Object.keys(VERBS), '--help', '--version'])}\n\n`
+  const asked = verbIn(args)
+  if (asked === undefined) {
+    const meant = first === undefined ? '' : `There is no such verb.${hint(args, first)}\n\n`
     world.stderr.write(`${meant}${HELP}`)
     return EXIT.usage
   }
-  return await (await load())(rest, world)
+  return await (await asked.load())(asked.rest, world)
+}
+
+/** A verb is one word or two. */
+function verbIn(args: readonly string[]) {
+  for (const words of [2, 1]) {
+    const name = args.slice(0, words).join(' ')
+    const load = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined
+    if (load !== undefined) return { load, rest: args.slice(words) }
+  }
+  return undefined
+}
+
+function hint(args: readonly string[], first: string): string {
+  const isFirstOfTwo = Object.keys(VERBS).some((name) => name.startsWith(`${first} `))
+  const typed = isFirstOfTwo ? args.slice(0, 2).join(' ') : first
+  return didYouMean(typed, [...Object.keys(VERBS), '--help', '--version'])
 }
 
 /** A verb that waits is not over, so these timers keep the process alive. */
 function after(ms: number, act: () => void): () => void {
   const timer = setTimeout(act, ms)
   return () => clearTimeout(timer)
-}
-
-function untilTold(): AbortSignal {
-  const stopping = new AbortController()
-  const stop = () => {
-    // Told twice: somebody does not want to hear how it stands.
-    if (stopping.signal.aborted) process.exit(EXIT.unavailable)
-    stopping.abort()
-  }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
-  return stopping.signal
 }
 
 /** Not the message, which may quote what it choked on. */
@@ -74,7 +83,8 @@ main({
   clock: { now: () => Date.now(), after },
   random: Math.random,
   newId: randomUUID,
-  signal: untilTold(),
+  // Told twice: somebody does not want to hear how it stands, or to wait for the drain.
+  signal: untilTold(process.argv[2] === 'serve' ? EXIT.usage : EXIT.unavailable),
 }).then((code) => {
   process.exitCode = code
 }, isDefect)

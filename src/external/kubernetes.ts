@@ -28,9 +28,11 @@ import type { Leases } from './kubernetes-leases.ts'
 import { openLeases } from './kubernetes-leases.ts'
 import type { SecretStore } from './kubernetes-secrets.ts'
 import { openSecretStore } from './kubernetes-secrets.ts'
+import type { Self } from './kubernetes-self.ts'
+import { openSelf } from './kubernetes-self.ts'
 import type { Answer } from './send.ts'
 
-export interface Kubernetes extends SecretStore, Leases {
+export interface Kubernetes extends SecretStore, Leases, Self {
   /** Asks for this audience; whether the answer confirms it, and whose token it is, is the caller's to check. @throws UpstreamError */
   reviewToken(token: Token, audience: string, signal: AbortSignal): Promise<TokenReview>
   /** A quorum read; undefined when the API server says that there is no such Secret. @throws UpstreamError */
@@ -66,6 +68,7 @@ export function openKubernetes(options: KubernetesOptions): Kubernetes {
   return {
     ...openSecretStore(call),
     ...openLeases(call),
+    ...openSelf(call),
 
     async reviewToken(reviewed, audience, signal) {
       const spec = { token: reviewed.reveal(), audiences: [audience] }

@@ -22,6 +22,27 @@ export function kindOfText(text: string): UpstreamKind {
   return REFUSALS.find(([part]) => text.includes(part))?.[1] ?? 'bad-request'
 }
 
+/** Why a login by the Kubernetes auth method was refused, in the order in which Vault looks. */
+export type LoginRefusal = 'role-missing' | 'audience' | 'untimely' | 'account' | 'namespace' | 'denied'
+
+/** Undefined for what is not about the login. */
+export function loginRefusal(status: number, body: Buffer): LoginRefusal | undefined {
+  const text = status === 400 || status === 403 ? reasonIn(body) : undefined
+  return text === undefined ? undefined : LOGIN_REFUSALS.find(([part]) => text.includes(part))?.[1]
+}
+
+const LOGIN_REFUSALS: readonly (readonly [part: string, refusal: LoginRefusal])[] = [
+  ['invalid role name', 'role-missing'],
+  ['invalid audience (aud) claim', 'audience'],
+  ['invalid expiration time (exp) claim', 'untimely'],
+  ['invalid not before (nbf) claim', 'untimely'],
+  ['invalid issued at (iat) claim', 'untimely'],
+  ['service account name not authorized', 'account'],
+  ['namespace not authorized', 'namespace'],
+  // Also: no such auth method, an API server that Vault cannot ask, a token that this one does not know.
+  ['permission denied', 'denied'],
+]
+
 type Meaning = readonly [part: string, kind: UpstreamKind]
 
 const REFUSALS: readonly Meaning[] = [

@@ -4,7 +4,7 @@
  * be a well-formed name.
  */
 import type { FastifyRequest } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import { KeyholeError } from '../errors.ts'
 import type { Ask } from '../services/authorize.ts'
 import type { IfNoneMatch } from './etag.ts'

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import { members } from '../dictionary.ts'
 import { KeyholeError } from '../errors.ts'
 import type { Caller } from '../services/authenticate.ts'

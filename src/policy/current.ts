@@ -12,7 +12,7 @@ import { disk as systemDisk } from './disk.ts'
 import { directoryHints } from './hints.ts'
 import type { Policy } from './in-force.ts'
 import { canonical, contentOf } from './in-force.ts'
-import type { InForce } from './last-good.ts'
+import type { InForce, Refused } from './last-good.ts'
 import { NOTHING_IN_FORCE, settle } from './last-good.ts'
 import type { ParsedFile } from './parse.ts'
 import { fileParser } from './parsed-files.ts'
@@ -48,6 +48,8 @@ export interface PolicyChange {
 export interface PolicySource {
   current(): Policy
   problems(): readonly PolicyProblem[]
+  /** How many documents are not taken as they are written now. */
+  refused(): Refused
   /** Looks now. Resolves once what was there at the time of the call, or later, is in force. */
   recheck(): Promise<void>
   close(): void
@@ -124,6 +126,7 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
   return {
     current: () => state.policy,
     problems: () => state.problems,
+    refused: () => state.refused,
     recheck,
     close() {
       closed = true
@@ -132,6 +135,12 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
       hints?.close()
     },
   }
+}
+
+/** @throws PolicyDirectoryError as `openPolicy`. */
+export async function requirePolicyDirectory(directory: string): Promise<void> {
+  const content = await readDirectory(directory, systemDisk)
+  if ('lost' in content) throw new PolicyDirectoryError(content.lost)
 }
 
 /** A directory that is gone after the start may come back: as long as it is away, nothing in it counts as removed. */

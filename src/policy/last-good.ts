@@ -27,9 +27,24 @@ export interface InForce {
   /** By path, the ids that the file named or may still hold, and how many times. */
   readonly homes: ReadonlyMap<string, ReadonlyMap<string, number>>
   readonly problems: readonly PolicyProblem[]
+  readonly refused: Refused
 }
 
-export const NOTHING_IN_FORCE: InForce = { policy: policyOf([]), documents: new Map(), homes: new Map(), problems: [] }
+/** Documents that are not taken as they are written now. */
+export interface Refused {
+  /** Their last good version is in force. */
+  readonly kept: number
+  /** There is no good version of them. */
+  readonly denied: number
+}
+
+export const NOTHING_IN_FORCE: InForce = {
+  policy: policyOf([]),
+  documents: new Map(),
+  homes: new Map(),
+  problems: [],
+  refused: { kept: 0, denied: 0 },
+}
 
 /** One file's word that it holds a document. */
 interface Claim {
@@ -57,6 +72,7 @@ export function settle(previous: InForce, read: readonly ParsedFile[]): InForce 
     tellNotTaken(previous, file, problems)
   }
   const documents = new Map<string, PolicyDocument>()
+  const refused = { kept: 0, denied: 0 }
   for (const [id, made] of claims) {
     const [first, ...others] = made
     if (first?.document !== undefined && first.hidden === 0 && others.length === 0) {
@@ -65,6 +81,7 @@ export function settle(previous: InForce, read: readonly ParsedFile[]): InForce 
     }
     const last = previous.documents.get(id)
     if (first !== undefined && last !== undefined) documents.set(id, movedTo(first, last))
+    refused[last === undefined ? 'denied' : 'kept'] += 1
     tellRefused(id, made, last !== undefined, problems)
   }
   if (documents.size === 0) {
@@ -73,7 +90,7 @@ export function settle(previous: InForce, read: readonly ParsedFile[]): InForce 
   }
   const policy = policyOf(documents.values())
   tellUnservable(policy, documents.values(), problems)
-  return { policy, documents, homes, problems: problems.shown() }
+  return { policy, documents, homes, problems: problems.shown(), refused }
 }
 
 /** Files of a part of the directory that cannot be looked into: each may still be there. */

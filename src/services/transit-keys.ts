@@ -8,7 +8,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { UpstreamKind } from '../errors.ts'
-import { KeyholeError, UpstreamError } from '../errors.ts'
+import { asKeyholeError, KeyholeError, UpstreamError } from '../errors.ts'
 import type { TransitKey } from '../policy/schema.ts'
 import { joined } from './joined.ts'
 import { vaultRefusal } from './upstream.ts'
@@ -40,6 +40,8 @@ export interface TransitKeysOptions {
   readonly retryMs: number
   /** Told when a key's condition changes. */
   readonly changed: (key: TransitKey, condition: KeyCondition, fix: string | undefined) => void
+  /** Told after a round why keys could not be asked about, and how many: once for each reason that somebody can mend. */
+  readonly unasked?: (refusal: KeyholeError, keys: number) => void
 }
 
 interface Known {
@@ -51,7 +53,7 @@ interface Known {
 /** Beyond what a key can reach: who says that even this is too old is not talking about versions. */
 const MAX_VERSION = 2 ** 29
 
-export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKeysOptions): TransitKeys {
+export function transitKeys({ ask, clock, keepMs, retryMs, changed, unasked }: TransitKeysOptions): TransitKeys {
   const known = new Map<string, Known>()
   const questions = joined<string, Known>()
 
@@ -102,7 +104,15 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed }: TransitKey
       const wanted = new Set(bound.map(identityOf))
       for (const id of known.keys()) if (!wanted.has(id)) known.delete(id)
       // One after the other: nobody waits for this, and Vault's quota counts keyhole as one client.
-      for (const key of bound) await question(key, signal).catch(() => {})
+      const refusals: KeyholeError[] = []
+      for (const key of bound) {
+        await question(key, signal).catch((error: unknown) => refusals.push(asKeyholeError(vaultRefusal(error))))
+      }
+      if (signal.aborted) return
+      for (const [fix, refused] of Map.groupBy(refusals, (refusal) => refusal.fix)) {
+        const [first] = refused
+        if (fix !== undefined && first !== undefined) unasked?.(first, refused.length)
+      }
     },
     conditions: () => new Map([...known.values()].map(({ key, condition }) => [key.name, condition])),
   }

@@ -90,6 +90,27 @@ const ROTATION_FIXES: Partial<Record<UpstreamKind, string>> = {
     "see Vault's audit log: the key's type cannot be rewrapped, or its min_encryption_version stands below the minimum to be set (0 follows the newest)",
 }
 
+/**
+ * What to do about the outcome of a call that reached nobody, or was refused for our own token; undefined where nothing is
+ * to be done here. @param outcome an HTTP status, or a word of the transport.
+ */
+export function outcomeFix(upstream: 'kubernetes' | 'vault', outcome: string): string | undefined {
+  const { name, address, ca } = SETTINGS[upstream]
+  if (outcome === 'tls') {
+    return `${name} shows a certificate that is not trusted: ${ca} must hold the CA that signed it, and the host of ${address} must be one of its names`
+  }
+  if (outcome === '401' && upstream === 'kubernetes') return KUBERNETES_FIXES.unauthorized
+  const isAway = ['refused', 'unreachable', 'timeout'].includes(outcome)
+  return isAway
+    ? `see that ${name} runs, that ${address} is its origin, and that NetworkPolicies let keyhole reach it`
+    : undefined
+}
+
+const SETTINGS = {
+  kubernetes: { name: 'the API server', address: 'KEYHOLE_KUBERNETES_URL', ca: 'KEYHOLE_KUBERNETES_CACERT' },
+  vault: { name: 'Vault', address: 'VAULT_ADDR', ca: 'VAULT_CACERT' },
+} as const
+
 function fixFor(fixes: Partial<Record<UpstreamKind, string>>, kind: UpstreamKind): { fix?: string } {
   const fix = fixes[kind]
   return fix === undefined ? {} : { fix }

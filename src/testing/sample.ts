@@ -116,7 +116,7 @@ function seedRotator(kubernetes: KubernetesStandin, vault: VaultStandin): void {
   seedRole(vault, 'keyhole-rotate', 'keyhole-rotate', VAULT_RULES.rotate)
 }
 
-/** What each of keyhole's roles may do in Vault. README.md says the same. */
+/** What each of keyhole's roles may do in Vault. docs/reference/rights.md says the same. */
 export const VAULT_RULES: Readonly<Record<'read' | 'rotate', readonly PolicyRule[]>> = {
   read: [{ path: 'transit/decrypt/payments', capabilities: ['update'] }],
   rotate: [

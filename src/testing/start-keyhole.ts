@@ -35,7 +35,7 @@ export interface StartOptions {
   /** Gets each audit line as it is written; without it they go to a file, for `auditRecords`. */
   readonly audited?: (line: string) => void
   /** `stdout` is where audit records go in place of `audited`, with `KEYHOLE_AUDIT` set to `stdout`: a sink that fails. */
-  readonly surroundings?: Partial<Pick<Surroundings, 'decorate' | 'random' | 'requestId' | 'stdout'>>
+  readonly surroundings?: Partial<Pick<Surroundings, 'decorate' | 'random' | 'requestId' | 'stdout' | 'stopping'>>
 }
 
 /** Servers that keyhole is to speak to, with keyhole's own credentials there. */

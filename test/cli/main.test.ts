@@ -37,7 +37,7 @@ describe('keyhole', () => {
     for (const args of ['--help', '-h', 'help']) {
       const { exit, stdout, stderr } = await keyhole(args).ended
       expect([exit, stderr]).toEqual([0, ''])
-      expect(stdout).toMatch(/^keyhole VERB \[FLAGS\]\n\n {2}rotate /)
+      expect(stdout).toMatch(/^keyhole VERB \[FLAGS\]\n\n {2}check /)
     }
   })
 

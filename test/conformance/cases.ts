@@ -7,6 +7,7 @@ import { kubernetesPathCases } from './cases/kubernetes-paths.ts'
 import { leaseCases } from './cases/leases.ts'
 import { secretPatchCases } from './cases/secret-patch.ts'
 import { secretCases } from './cases/secrets.ts'
+import { selfReviewCases } from './cases/self-reviews.ts'
 import { tokenRequestCases } from './cases/token-request.ts'
 import { tokenReviewCases } from './cases/token-review.ts'
 import { transitBatchCases } from './cases/transit-batch.ts'
@@ -27,6 +28,7 @@ export const CASES: readonly Case[] = [
   ...secretCases,
   ...secretPatchCases,
   ...leaseCases,
+  ...selfReviewCases,
   ...kubernetesPathCases,
   ...vaultLoginCases,
   ...transitDecryptCases,

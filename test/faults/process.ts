@@ -182,6 +182,7 @@ export function startProcess(world: World, watch: Watch, options: ProcessOptions
     clock,
     policy: () => world.policy,
     newId: () => world.bytes(16).toString('hex'),
+    rotated: () => {},
     // What the log keeps of it is less.
     failed: ({ message, code: refused, why, fix, detail }) => {
       watch.logged(JSON.stringify({ message, refused, why, fix, detail }))

@@ -1,4 +1,4 @@
-/** Who may do what, and with which credentials: the least that README.md asks an operator to give. */
+/** Who may do what, and with which credentials: the least that docs/reference/rights.md asks an operator to give. */
 import type { KubernetesInProcess } from '../../src/standins/kubernetes.ts'
 import type { PolicyRule } from '../../src/standins/vault.ts'
 import { ESTATE, KEYS, LEASE, nameOf, READER, ROTATOR } from './estate.ts'

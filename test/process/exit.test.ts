@@ -1,9 +1,10 @@
 /** How the process ends: exit codes, signals, and what it says last. */
-import { execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { open, readFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { verify } from '../../src/audit-log/verify.ts'
@@ -13,7 +14,6 @@ import { publish } from '../../src/testing/mounted-volume.ts'
 import { SAMPLE_POLICY } from '../../src/testing/sample.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
-import { createAuthority } from '../certificates.ts'
 import { hold } from '../routes/world.ts'
 import { get, parsed, until } from './world.ts'
 
@@ -61,11 +61,14 @@ describe('a start that cannot succeed exits with 1', () => {
     })
   })
 
-  test('and one line about anything else', async () => {
-    const environment = environmentFor(standins.upstreams, '/nowhere')
-    const { code, stdout, stderr } = await run(environment)
+  test('and one line about anything else that no waiting can mend', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keyhole-exit-'))
+    await publish(join(directory, 'policy'), SAMPLE_POLICY)
+    const environment = environmentFor(standins.upstreams, directory)
+    const { code, stdout, stderr } = await run({ ...environment, KEYHOLE_AUDIT: 'file:/nowhere/audit.log' })
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toMatch(/^keyhole cannot start: KEYHOLE_POLICY_DIR: [^\n]+ does not exist\.[^\n]*\n$/)
+    expect(stderr).toMatch(/^keyhole cannot start: KEYHOLE_AUDIT: audit sink: ENOENT \([^\n]+\)\n$/)
+    rmSync(directory, { recursive: true })
   })
 })
 
@@ -104,30 +107,23 @@ describe('a signal', () => {
     held.release()
   })
 
-  test('that comes during the start is obeyed once it has started, in order', async () => {
+  test('that comes while the start waits for a file ends it at once, with 0, and nothing was recorded', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'keyhole-exit-'))
     await publish(join(directory, 'policy'), SAMPLE_POLICY)
-    const { cert, key } = createAuthority().issue()
-    // A start that waits for its certificate until this test gives it one.
-    const [certFile, keyFile] = [join(directory, 'tls.crt'), join(directory, 'tls.key')]
-    execFileSync('mkfifo', [certFile])
-    writeFileSync(keyFile, key)
-    const tls = { KEYHOLE_TLS_CERT_FILE: certFile, KEYHOLE_TLS_KEY_FILE: keyFile }
+    const at = (name: string) => join(directory, name)
+    const tls = { KEYHOLE_TLS_CERT_FILE: at('tls.crt'), KEYHOLE_TLS_KEY_FILE: at('tls.key') }
     const child = spawn(process.execPath, [MAIN], {
       env: { ...environmentFor(standins.upstreams, directory), ...tls },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
-    const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
-    const said = text(child.stderr)
-    // Open once the other end is: the start has come so far.
-    const reader = await open(certFile, 'w')
-    child.kill('SIGTERM')
-    await reader.writeFile(cert)
-    await reader.close()
+    const exited = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
+    const lines: string[] = []
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (lines.push(line) === 1) child.kill('SIGTERM')
+    })
     expect(await exited).toEqual({ code: 0, signal: null })
-    expect(parsed((await said).split('\n')).map(({ msg }) => msg)).toEqual(
-      expect.arrayContaining(['serving', 'draining', 'stopped']),
-    )
+    expect(parsed(lines).map(({ msg }) => msg)).toEqual(['waiting to start', 'stopped while it waited'])
+    expect(existsSync(at('audit.log'))).toBe(false)
     rmSync(directory, { recursive: true })
   })
 })

@@ -11,6 +11,8 @@ vi.setConfig({ testTimeout: 30_000 })
 const REVIEW = `POST ${REVIEWS}`
 const GET = `GET ${SECRET}`
 const OPEN = `POST ${DECRYPT}`
+/** Asked once, at start: who am I? */
+const SELF = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 const NOT_GRANTED: Refusal = { status: 403, code: 'NOT_GRANTED' }
 
 /** What was called while this ran, by keyhole and as the stand-ins saw it. */
@@ -136,7 +138,7 @@ describe('a token', () => {
       new Set(world.outbound.filter((request) => JSON.stringify(request).includes(text)).map((request) => request.path))
     const { kubernetes, vault } = world.upstreams
     expect(pathsWith(await readFile(kubernetes.tokenFile, 'utf8'))).toEqual(
-      new Set([REVIEWS, SECRET, '/api/v1/namespaces/bi/secrets/bi-books']),
+      new Set([REVIEWS, SECRET, '/api/v1/namespaces/bi/secrets/bi-books', SELF]),
     )
     expect(pathsWith(await readFile(vault.tokenFile, 'utf8'))).toEqual(new Set([LOGIN]))
     const vaultTokens = new Set(world.outbound.flatMap(({ headers }) => headers['x-vault-token'] ?? []))

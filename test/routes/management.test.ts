@@ -36,12 +36,12 @@ describe('probes', () => {
     const [, text] = await shown('/readyz?verbose')
     const hash = world.serving.wired.policy.current().hash
     expect(text.split('\n')).toEqual([
+      '[+] serving: ok',
       expect.stringMatching(/^\[\+\] kubernetes: (answers|not asked yet)$/),
       '[+] vault: answers',
       '[+] audit: ok',
       `[-] policy: ${hash}, 13 grants, 1 problems (does not affect readiness)`,
       '[-] transit-keys: 1 of 2 proven (does not affect readiness)',
-      '[+] serving: ok',
       'ready',
       '',
     ])
@@ -110,10 +110,10 @@ describe('metrics', () => {
     for (const canary of [...canaries, '203.0.113.77', '127.0.0.1', token]) expect(text).not.toContain(canary)
     const labels = [...text.matchAll(/^keyhole_\w+\{([^}]*)\}/gm)].map(([, found]) => found ?? '')
     expect(new Set(labels.flatMap((found) => [...found.matchAll(/(\w+)="/g)].map(([, name]) => name)))).toEqual(
-      new Set(['route', 'status', 'code', 'upstream', 'outcome', 'le']),
+      new Set(['route', 'status', 'code', 'upstream', 'outcome', 'le', 'serves', 'version', 'node']),
     )
     const routes = new Set([...text.matchAll(/route="([^"]*)"/g)].map(([, route]) => route))
-    expect(routes).toEqual(new Set(['/secrets/:name', 'unknown']))
+    expect(routes).toEqual(new Set(['/secrets', '/secrets/:name', '/rotate', 'unknown']))
   })
 
   it('count what happened', async () => {

@@ -41,7 +41,8 @@ export function certificateAuthority(directory: string): Authority {
     ca: readFileSync(caFile, 'utf8'),
     issue: (name, names = LOOPBACK) =>
       sign(name, `/CN=${name}`, `subjectAltName=${names.join(',')}\nextendedKeyUsage=serverAuth\n`),
-    issueClient: (person, group) => sign(`${person}-client`, `/O=${group}/CN=${person}`, 'extendedKeyUsage=clientAuth\n'),
+    issueClient: (person, group) =>
+      sign(`${person}-client`, `/O=${group}/CN=${person}`, 'extendedKeyUsage=clientAuth\n'),
   }
 }
 

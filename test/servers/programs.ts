@@ -115,7 +115,7 @@ export function pythonDirectory(): string {
   return inCache('python', [readFileSync(REQUIREMENTS, 'utf8')])
 }
 
-function inCache(kind: string, decides: readonly string[]): string {
+export function inCache(kind: string, decides: readonly string[]): string {
   const root = process.env['KEYHOLE_CACHE'] ?? join(homedir(), '.cache', 'keyhole')
   const hash = createHash('sha256').update(JSON.stringify([process.platform, process.arch, ...decides]))
   return join(root, kind, hash.digest('hex').slice(0, 16))

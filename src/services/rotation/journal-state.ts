@@ -2,7 +2,7 @@
  * What the Lease remembers between two processes, as one annotation of at most 64 KiB. Whoever may edit the Lease can
  * write anything there, so it is read as hostile: what does not have exactly this shape is no state at all.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { BLOCKED } from '../../contract.ts'
 
 /** What a rotation of one Transit key has set out to do, written before anything changes and gone once it is done. */

@@ -8,6 +8,7 @@ import { asked, forbidden } from './authorize.ts'
 import { getLease, putLease } from './leases.ts'
 import { patchSecret } from './secret-patch.ts'
 import { getSecret } from './secrets.ts'
+import { selfReview } from './self-reviews.ts'
 import type { Issuer } from './token-request.ts'
 import { tokenRequest } from './token-request.ts'
 import { tokenReview } from './token-review.ts'
@@ -28,9 +29,10 @@ function answer(request: StandinRequest, cluster: Cluster): StandinReply {
   if (path === undefined) return NOT_A_PATH
   const user = authenticated(request, cluster)
   if (user === undefined) return refusal(401, 'Unauthorized', 'Unauthorized')
-  const refuse: Refuse = (asking) => forbidden(asking, user, cluster.rights.get(user.username) ?? [])
+  const rights = cluster.rights.get(user.username) ?? []
+  const refuse: Refuse = (asking) => forbidden(asking, user, rights)
   const what = asked(request, path)
-  return refuse(what) ?? route(request, what, cluster, refuse)
+  return selfReview(request, what, user, rights) ?? refuse(what) ?? route(request, what, cluster, refuse)
 }
 
 /** What refuses this to whoever asks; undefined: nothing. */
@@ -82,7 +84,7 @@ function route(request: StandinRequest, what: Asked, cluster: Cluster, refuse: R
   return unknownResource()
 }
 
-const GROUPS = new Set(['authentication.k8s.io', 'coordination.k8s.io'])
+const GROUPS = new Set(['authentication.k8s.io', 'authorization.k8s.io', 'coordination.k8s.io'])
 
 /** What the real server does not allow, or the stand-in does not serve. */
 function neither(method: string, one: boolean): StandinReply {

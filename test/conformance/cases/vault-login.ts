@@ -103,6 +103,12 @@ const anyone = (namespace: string, name: string, uid: string) => ({
   'kubernetes.io': { namespace, serviceaccount: { name, uid } },
 })
 
+/** No credential at all: what `keyhole check` shows to learn whether a role asks for an audience. */
+const nobody = {
+  aud: ['nowhere'],
+  'kubernetes.io': { namespace: 'nowhere', serviceaccount: { name: 'nobody', uid: 'none' } },
+}
+
 export const vaultLoginCases: readonly Case[] = [
   login('a login answers with a batch token of ten seconds', loggedIn(), ({ role, jwt }) =>
     post(PATH, undefined, { role, jwt }),
@@ -214,6 +220,19 @@ export const vaultLoginCases: readonly Case[] = [
     'the audience is looked at before the expiry, in a login too',
     errors(403, 'invalid audience (aud) claim: audience claim does not match any expected audience'),
     (_, seconds) => ({ aud: ['keyhole'], exp: seconds - 300 }),
+  ),
+  bent(
+    'a token of nobody, signed by a stranger, for no audience is told of the audience first',
+    errors(403, 'invalid audience (aud) claim: audience claim does not match any expected audience'),
+    () => nobody,
+    'stranger',
+  ),
+  login(
+    'at a role without an audience a token of nobody, signed by a stranger, is told of its name',
+    errors(403, 'service account name not authorized'),
+    async ({ world, role }) =>
+      post(PATH, undefined, { role, jwt: await world.operator.kubernetes.signToken(nobody, 'stranger') }),
+    ({ audience: _, ...role }) => role,
   ),
   bent(
     'a token without a uid is an internal error',

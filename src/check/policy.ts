@@ -1,0 +1,42 @@
+/** The policy, as the service would take it at a start. */
+import type { Policy } from '../policy/in-force.ts'
+import { formatProblem } from '../policy/problems.ts'
+import type { TransitKey } from '../policy/schema.ts'
+import type { SecretUnder } from '../policy/secrets-under.ts'
+import { secretsUnder } from '../policy/secrets-under.ts'
+import type { Checking } from './finding.ts'
+import { counted, ok, toFix } from './finding.ts'
+import type { CheckParts } from './ports.ts'
+import { unlessMissing } from './tokens.ts'
+
+export interface Checked {
+  readonly policy: Policy
+  /** Each TransitKey in force, with the Secrets that rest under it. */
+  readonly keys: readonly KeyUnderCheck[]
+}
+
+export interface KeyUnderCheck {
+  readonly transitKey: TransitKey
+  readonly secrets: readonly SecretUnder[]
+}
+
+export async function* policyInForce({ openPolicy }: CheckParts): Checking<Checked | undefined> {
+  const fix = 'mount the ConfigMap of the policy there'
+  const opened = yield* unlessMissing('policy', openPolicy, fix)
+  if (opened === undefined) return undefined
+  const source = opened.found
+  source.close()
+  for (const problem of source.problems()) {
+    yield toFix('policy', formatProblem(problem), 'mend the document: until then it is not in force as it is written')
+  }
+  const policy = source.current()
+  const { grants, transitKeys, hash } = policy
+  const { denied } = source.refused()
+  const told = `${counted(transitKeys.size, 'TransitKey')} and ${counted(grants.size, 'SecretGrant')} in force, ${denied} denied, ${hash}`
+  yield ok('policy', told)
+  const keys = [...transitKeys.values()].map((transitKey) => ({
+    transitKey,
+    secrets: secretsUnder(policy, transitKey),
+  }))
+  return { policy, keys }
+}

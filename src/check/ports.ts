@@ -1,0 +1,91 @@
+/** What the checks ask of files, Kubernetes and Vault. Nothing here changes anything, and nothing here returns a plaintext. */
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config.ts'
+import type { UpstreamKind } from '../errors.ts'
+import type { Token } from '../opaque.ts'
+import type { PolicySource } from '../policy/current.ts'
+import type { TransitKey } from '../policy/schema.ts'
+import type { LeaseName, LeaseRecord, SecretStore, TransitKeyInfo } from '../services/rotation/ports.ts'
+
+export interface CheckParts {
+  readonly config: Config
+  readonly clock: Clock
+  /** Ends it all. */
+  readonly signal: AbortSignal
+  readonly files: FilesPort
+  /** @throws StartError */
+  openPolicy(): Promise<PolicySource>
+  kubernetes(token: Token, ca: string | undefined): KubernetesPort
+  vault(jwt: Token, ca: string | undefined): VaultPort
+}
+
+/** Each is read now. @throws StartError, whose text is fit to be printed. */
+export interface FilesPort {
+  kubernetesToken(): Promise<Token>
+  vaultToken(): Promise<Token>
+  /** Undefined where none is configured. */
+  kubernetesCa(): Promise<string | undefined>
+  vaultCa(): Promise<string | undefined>
+  /** PEM of the serving certificate, whose key is known to fit. */
+  certificate(): Promise<string | undefined>
+}
+
+export interface Peer {
+  /** How far the peer's clock is before ours, by the last answer's `Date`; undefined where there was none. */
+  skewMs(): number | undefined
+  /** Why TLS fails with it, in a few words. Connects once more; for when `tls` is known to be the reason. */
+  whyUntrusted(signal: AbortSignal): Promise<string>
+  close(): Promise<void>
+}
+
+/** All throw UpstreamError. */
+export interface KubernetesPort extends Peer, Pick<SecretStore, 'holdSecret'> {
+  /** The username. */
+  whoAmI(signal: AbortSignal): Promise<string>
+  mayI(action: Action, signal: AbortSignal): Promise<boolean>
+  readLease(name: LeaseName, signal: AbortSignal): Promise<LeaseRecord | undefined>
+}
+
+export interface Action {
+  readonly verb: string
+  readonly group: string
+  readonly resource: string
+  readonly namespace?: string
+  readonly name?: string
+}
+
+/** All throw UpstreamError. */
+export interface VaultPort extends Peer {
+  health(signal: AbortSignal): Promise<Health>
+  tryLogin(role: string, signal: AbortSignal): Promise<LoginTold | LoginRefused>
+  /** With a token that was never issued and names nobody: what Vault looks at first is what it refuses. */
+  tryLoginAsNobody(role: string, signal: AbortSignal): Promise<LoginTold | LoginRefused>
+  /** As a reader opens with it. @throws KeyholeError that says what to do. */
+  provenForReading(key: TransitKey, signal: AbortSignal): Promise<void>
+  /** How Transit refuses this ciphertext, without context; undefined if it does not. */
+  readerRefusal(key: TransitKey, ciphertext: string, signal: AbortSignal): Promise<UpstreamKind | undefined>
+  /** @throws KeyholeError that says what to do. */
+  readKeyForRotating(key: TransitKey, signal: AbortSignal): Promise<TransitKeyInfo>
+  /** How a rewrap of what is no ciphertext is refused: `forbidden` for want of the right. */
+  rewrapRefusal(key: TransitKey, signal: AbortSignal): Promise<UpstreamKind | undefined>
+  /** The same for decrypting with the role that rotates, which it should not be let do. */
+  rotatorDecryptRefusal(key: TransitKey, signal: AbortSignal): Promise<UpstreamKind | undefined>
+}
+
+export interface Health {
+  readonly initialized: boolean
+  readonly sealed: boolean
+  readonly standby: boolean
+  readonly version: string
+}
+
+export interface LoginTold {
+  readonly leaseSeconds: number
+  /** `batch` or `service`. */
+  readonly type: string
+  readonly policies: readonly string[]
+}
+
+export interface LoginRefused {
+  readonly refused: 'role-missing' | 'audience' | 'account' | 'namespace' | 'untimely' | 'denied'
+}

@@ -1,0 +1,129 @@
+/** What keyhole may do at the API server: what it needs, and nothing that it does not. */
+
+import { failed } from './failures.ts'
+import type { Checking, CheckName, Finding } from './finding.ts'
+import { counted, listed, ok, skipped, toFix } from './finding.ts'
+import type { Checked } from './policy.ts'
+import type { Action, CheckParts, KubernetesPort } from './ports.ts'
+import { each } from './step.ts'
+
+export async function* rights(
+  parts: CheckParts,
+  kubernetes: KubernetesPort | undefined,
+  policy: Checked | undefined,
+): Checking {
+  const { rotate } = parts.config.serves
+  if (kubernetes === undefined) {
+    yield* skipped(
+      'kubernetes',
+      'review-right',
+      'secret-rights',
+      ...(rotate ? (['lease-rights'] as const) : []),
+      'wide-rights',
+    )
+    return
+  }
+  const asked = asking(parts, kubernetes)
+  yield* asked('review-right', [REVIEW], '', 'bind the ClusterRole keyhole-reviews-tokens to its ServiceAccount')
+  if (policy === undefined) yield* skipped('policy', 'secret-rights')
+  else
+    yield* asked(
+      'secret-rights',
+      secretActions(policy, rotate),
+      'Secret',
+      'name it in resourceNames of the Role in its namespace: keyhole manifests rbac writes them',
+    )
+  if (rotate)
+    yield* asked(
+      'lease-rights',
+      leaseActions(parts.config.KEYHOLE_ROTATION_LEASE),
+      '',
+      'grant get, update and create on this Lease by resourceNames',
+    )
+  yield* wideRights(parts, kubernetes, policy)
+}
+
+const REVIEW: Action = { verb: 'create', group: 'authentication.k8s.io', resource: 'tokenreviews' }
+
+/** Every Secret that may be asked for, and those that are moved. */
+function secretActions({ policy, keys }: Checked, rotate: boolean): readonly Action[] {
+  const places = (all: Iterable<{ readonly namespace: string; readonly secret: string }>) =>
+    new Map([...all].map(({ namespace, secret }) => [`${namespace}/${secret}`, { namespace, name: secret }])).values()
+  const on = (verb: string) => (place: { namespace: string; name: string }) => ({ verb, ...SECRETS, ...place })
+  const read = places(policy.grants.values())
+  const moved = rotate ? places(keys.flatMap(({ secrets }) => secrets)) : []
+  return [...[...read].map(on('get')), ...[...moved].map(on('patch'))]
+}
+
+const SECRETS = { group: '', resource: 'secrets' } as const
+
+function leaseActions(lease: string): readonly Action[] {
+  const [namespace = '', name = ''] = lease.split('/')
+  const on = { group: 'coordination.k8s.io', resource: 'leases', namespace, name }
+  return ['get', 'update', 'create'].map((verb) => ({ verb, ...on }))
+}
+
+type Asked = (check: CheckName, actions: readonly Action[], noun: string, fix: string) => Checking
+
+function asking(parts: CheckParts, kubernetes: KubernetesPort): Asked {
+  return async function* asked(check, actions, noun, fix) {
+    try {
+      const allowed = await each(parts, actions, kubernetes.mayI)
+      const missing = actions.filter((_, index) => allowed[index] === false)
+      for (const [of, verbs] of Map.groupBy(missing, objectOf)) {
+        yield toFix(check, `may not ${verbs.map(({ verb }) => verb).join(', ')} ${of}`, fix)
+      }
+      if (missing.length > 0) return
+      const distinct = new Set(actions.map(objectOf)).size
+      const verbs = [...new Set(actions.map(({ verb }) => verb))].join(', ')
+      yield ok(
+        check,
+        noun === ''
+          ? `may ${verbs} ${objectOf(actions[0] ?? REVIEW)}`
+          : `may ${verbs || 'get'} ${counted(distinct, noun)}`,
+      )
+    } catch (error) {
+      yield failed(check, error)
+    }
+  }
+}
+
+function objectOf({ resource, namespace, name }: Action): string {
+  if (name === undefined) return resource
+  return `${KINDS[resource] ?? resource} ${namespace}/${name}`
+}
+
+const KINDS: Readonly<Record<string, string>> = { secrets: 'Secret', leases: 'Lease' }
+
+/** Rights that name no Secret, in every namespace that the policy names, and in the cluster as a whole. */
+async function* wideRights(parts: CheckParts, kubernetes: KubernetesPort, policy: Checked | undefined): Checking {
+  const namespaces = [...new Set([...(policy?.policy.grants.values() ?? [])].map(({ namespace }) => namespace))].sort()
+  const scopes = [{}, ...namespaces.map((namespace) => ({ namespace }))]
+  const actions = scopes.flatMap((scope) => WIDE.map((verb): Action => ({ verb, ...SECRETS, ...scope })))
+  try {
+    const allowed = await each(parts, actions, kubernetes.mayI)
+    const wide = actions.filter((_, index) => allowed[index] === true)
+    for (const [where, verbs] of Map.groupBy(wide, ({ namespace }) => namespace)) yield tooWide(where, verbs)
+    if (wide.length === 0)
+      yield ok(
+        'wide-rights',
+        `none over Secrets that are not named, in ${counted(namespaces.length, 'namespace')} and the cluster`,
+      )
+  } catch (error) {
+    yield failed('wide-rights', error)
+  }
+}
+
+const WIDE = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] as const
+
+function tooWide(namespace: string | undefined, verbs: readonly Action[]): Finding {
+  const where = namespace === undefined ? 'in the whole cluster' : `in ${namespace}`
+  return toFix(
+    'wide-rights',
+    `may ${listed(
+      verbs.map(({ verb }) => verb),
+      9,
+    )} every Secret ${where}: wider than keyhole needs`,
+    'take it off the Role or ClusterRole that grants it: keyhole needs get, and patch where it rotates, by resourceNames',
+  )
+}
