@@ -1,0 +1,20 @@
+# The role keyhole-rotate, which rotates: it makes versions and has ciphertext rewrapped, and can decrypt nothing. One group of
+# blocks a key.
+path "transit/rewrap/payments" {
+  capabilities = ["update"]
+}
+
+path "transit/keys/payments" {
+  capabilities = ["read"]
+}
+
+path "transit/keys/payments/rotate" {
+  capabilities = ["update"]
+}
+
+# Of the key's configuration the oldest version that opens, and no other parameter: `exportable` and `allow_plaintext_backup` would
+# let the key itself out, for good.
+path "transit/keys/payments/config" {
+  capabilities       = ["update"]
+  allowed_parameters = { "min_decryption_version" = [] }
+}
