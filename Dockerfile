@@ -18,10 +18,12 @@ RUN npm run --silent build \
  && ln -s /app/keyhole.mjs /out/usr/local/bin/keyhole
 
 # The compile cache is of the very Node that will use it, and is filled by starting the service as it will be started.
+#
+# The cache is also of the very user: its directory's name ends in the uid. It is root's in the image, but this one fills it.
 FROM ${RUN_BASE} AS warm
-USER 0:0
-COPY --from=build /out /
-COPY deploy/image/warm.mjs /warm/warm.mjs
+COPY --from=build --chown=65532:65532 /out /
+COPY --chown=65532:65532 deploy/image/warm.mjs /warm/warm.mjs
+USER 65532:65532
 ENV NODE_COMPILE_CACHE=/app/cache
 RUN ["/nodejs/bin/node", "/warm/warm.mjs"]
 

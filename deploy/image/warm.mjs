@@ -3,11 +3,11 @@
  * cache holds what they need. Nothing is asked of anybody: the upstreams are ports of loopback where nobody listens.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 
 const PROGRAM = '/app/keyhole.mjs'
 const FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=96', '--disable-sigusr1']
-const SCRATCH = '/warm/scratch'
+const SCRATCH = '/tmp/warm'
 const READY_WITHIN_MS = 60_000
 
 mkdirSync(`${SCRATCH}/policy`, { recursive: true })
@@ -32,6 +32,8 @@ spec:
 await serve()
 for (const args of [['--version'], ['rotate', '--help'], ['check', '--help']]) run(args)
 rmSync(SCRATCH, { recursive: true })
+// Node writes them for its user's eyes only, and in the image they are root's.
+for (const file of globSync('/app/cache/*/*')) chmodSync(file, 0o644)
 
 async function serve() {
   const management = '127.0.0.1:18081'

@@ -5,6 +5,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -99,6 +100,7 @@ function layOutRun(debian: string, root: string): void {
     if (!existsSync(join(root, link))) symlinkSync(`usr/${link}`, join(root, link))
   mkdirSync(join(root, 'nodejs/bin'), { recursive: true })
   cpSync(pinnedNode(), join(root, 'nodejs/bin/node'))
+  chmodSync(join(root, 'tmp'), 0o1777)
   writeFileSync(join(root, 'etc/passwd'), NONROOT)
   writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnonroot:x:65532:\n')
   writeFileSync(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n')
