@@ -8,7 +8,13 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/servers/**', 'test/monitoring/**', 'test/cluster/**', 'test/image/**'],
+          exclude: [
+            'test/servers/**',
+            'test/monitoring/**',
+            'test/deploy/rendered.test.ts',
+            'test/cluster/**',
+            'test/image/**',
+          ],
           // No test is timed: this only ends one that hangs, also on a machine that is busy with something else.
           testTimeout: 180_000,
           hookTimeout: 60_000,
@@ -16,6 +22,7 @@ export default defineConfig({
       },
       'test/servers/vitest.config.ts',
       'test/monitoring/vitest.config.ts',
+      'test/deploy/vitest.config.ts',
       'test/image/vitest.config.ts',
       'test/cluster/vitest.config.ts',
     ],

@@ -1,5 +1,9 @@
 /** What keyhole may do at the API server: what it needs, and nothing that it does not. */
 
+import type { Config } from '../config.ts'
+import type { Policy } from '../policy/in-force.ts'
+import type { SecretName } from '../policy/secrets-named.ts'
+import { secretsNamed } from '../policy/secrets-named.ts'
 import { failed } from './failures.ts'
 import type { Checking, CheckName, Finding } from './finding.ts'
 import { counted, listed, ok, skipped, toFix } from './finding.ts'
@@ -29,7 +33,7 @@ export async function* rights(
   else
     yield* asked(
       'secret-rights',
-      secretActions(policy, rotate),
+      secretActions(policy.policy, parts.config.serves),
       'Secret',
       'name it in resourceNames of the Role in its namespace: keyhole manifests rbac writes them',
     )
@@ -45,14 +49,13 @@ export async function* rights(
 
 const REVIEW: Action = { verb: 'create', group: 'authentication.k8s.io', resource: 'tokenreviews' }
 
-/** Every Secret that may be asked for, and those that are moved. */
-function secretActions({ policy, keys }: Checked, rotate: boolean): readonly Action[] {
-  const places = (all: Iterable<{ readonly namespace: string; readonly secret: string }>) =>
-    new Map([...all].map(({ namespace, secret }) => [`${namespace}/${secret}`, { namespace, name: secret }])).values()
-  const on = (verb: string) => (place: { namespace: string; name: string }) => ({ verb, ...SECRETS, ...place })
-  const read = places(policy.grants.values())
-  const moved = rotate ? places(keys.flatMap(({ secrets }) => secrets)) : []
-  return [...[...read].map(on('get')), ...[...moved].map(on('patch'))]
+/** What `keyhole manifests rbac` writes for whoever serves this. */
+function secretActions(policy: Policy, { read, rotate }: Config['serves']): readonly Action[] {
+  const named = secretsNamed(policy)
+  const got = [...(read ? named.read : []), ...(rotate ? [...named.move, ...named.look] : [])]
+  const once = new Map(got.map((name) => [`${name.namespace}/${name.secret}`, name])).values()
+  const on = (verb: string) => (name: SecretName) => ({ verb, ...SECRETS, namespace: name.namespace, name: name.secret })
+  return [...[...once].map(on('get')), ...(rotate ? named.move.map(on('patch')) : [])]
 }
 
 const SECRETS = { group: '', resource: 'secrets' } as const

@@ -1,0 +1,58 @@
+/** Who may talk to whom, enforced. Needs a cluster whose network enforces NetworkPolicies. */
+import { describe, expect, test } from 'vitest'
+import { until } from '../../servers/until.ts'
+import { NAMESPACE, podsOf } from '../installation.ts'
+import { startProbe } from '../probe.ts'
+import type { ClusterWorld } from '../world.ts'
+
+export function networkPolicy(world: () => ClusterWorld): void {
+  describe('NetworkPolicies', () => {
+    test('let a consumer to the service, and not to the port of probes and metrics', async () => {
+      const { kubectl } = world()
+      const [pod] = await podsOf(kubectl, 'keyhole')
+      const ip = pod?.status.podIP ?? ''
+      expect(await connects(world(), 'payments', 'api', [`${ip}:8443`, `${ip}:8081`])).toEqual(['open', 'shut'])
+    })
+
+    test('let keyhole to Vault and to the API server, and nowhere else', async () => {
+      const { kubectl } = world()
+      const [consumer] = (
+        await kubectl.json<{ items: readonly { status: { podIP: string } }[] }>(
+          ...['-n', 'payments', 'get', 'pods', '-l', 'app.kubernetes.io/name=payments-api'],
+        )
+      ).items
+      const targets = ['vault.vault.svc:8200', 'kubernetes.default.svc:443', `${consumer?.status.podIP}:8080`]
+      const { stdout } = await kubectl.attempt(
+        ...['-n', NAMESPACE, 'exec', 'deployment/keyhole', '--', '/nodejs/bin/node', '-e', connectTo(targets)],
+      )
+      expect(JSON.parse(stdout)).toEqual(['open', 'open', 'shut'])
+    })
+  })
+}
+
+async function connects(
+  world: ClusterWorld,
+  namespace: string,
+  serviceAccount: string,
+  targets: readonly string[],
+): Promise<readonly string[]> {
+  await using pod = await startProbe(world, { namespace, serviceAccount, script: connectTo(targets) })
+  await until(`${pod.name} ends`, async () => /Succeeded|Failed/.test(await pod.phase()), {
+    withinMs: 60_000,
+    everyMs: 500,
+  })
+  return JSON.parse(await pod.log()) as readonly string[]
+}
+
+/** A program that prints whether each `HOST:PORT` takes a connection within three seconds; refused is as shut as unanswered. */
+function connectTo(targets: readonly string[]): string {
+  return `
+    const connect = (target) => new Promise((resolve) => {
+      const [host, port] = target.split(':')
+      const socket = process.getBuiltinModule('net').connect({ host, port: Number(port) })
+      const end = (how) => { socket.destroy(); resolve(how) }
+      socket.on('connect', () => end('open')).on('error', () => end('shut'))
+      setTimeout(() => end('shut'), 3_000).unref()
+    })
+    Promise.all(${JSON.stringify(targets)}.map(connect)).then((ends) => { console.log(JSON.stringify(ends)); process.exit() })`
+}

@@ -1,0 +1,47 @@
+/** Vault is away for two minutes: clear answers, no restart, and back at once. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { podsOf, restartsOf } from '../installation.ts'
+import type { Counts } from '../probe.ts'
+import { load } from '../probe.ts'
+import type { ClusterWorld } from '../world.ts'
+
+const AWAY_MS = 120_000
+const RECOVERY_MS = 2_000
+
+export function outage(world: () => ClusterWorld): void {
+  describe('without Vault for two minutes', () => {
+    test('keyhole answers 503, restarts nothing, stays in its Service, and serves within two seconds of its return', async () => {
+      const { kubectl, outage: vault } = world()
+      const before = await podsOf(kubectl)
+      await using reading = await load(world(), { namespace: 'payments', serviceAccount: 'api' })
+      await vault.begin()
+      await sleep(AWAY_MS)
+      const during = await reading.counts()
+      const pods = await podsOf(kubectl)
+      await vault.end()
+      const backMs = Date.now()
+      await sleep(10_000)
+      const after = await reading.counts()
+
+      expect(Object.keys(during.failed).sort()).toSatisfy(onlyVaultIsMissed)
+      expect(failuresOf(during)).toBeGreaterThan(1_000)
+      expect(restartsOf(pods)).toBe(restartsOf(before))
+      expect(pods.map(({ metadata }) => metadata.uid).toSorted()).toEqual(
+        before.map(({ metadata }) => metadata.uid).toSorted(),
+      )
+      expect(pods.every(({ status }) => status.containerStatuses?.every(({ ready }) => ready))).toBe(true)
+      expect(after.ok).toBeGreaterThan(during.ok)
+      expect(after.lastFailureMs - backMs).toBeLessThan(RECOVERY_MS)
+    })
+  })
+}
+
+/** DEADLINE is what a request says that was under way when Vault went. */
+function onlyVaultIsMissed(codes: readonly string[]): boolean {
+  return codes.every((code) => ['VAULT_UNAVAILABLE', 'VAULT_SEALED', 'DEADLINE', 'OVERLOADED'].includes(code))
+}
+
+function failuresOf({ failed }: Counts): number {
+  return Object.values(failed).reduce((sum, count) => sum + count, 0)
+}

@@ -1,0 +1,109 @@
+/** Rotations as the cluster starts them: by hand from the CronJob, by its schedule, and from three places at once. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { expectStatus } from '../../servers/call.ts'
+import { until } from '../../servers/until.ts'
+import { jobEnds, NAMESPACE, settled, versionOf } from '../installation.ts'
+import { ask } from '../probe.ts'
+import type { ClusterWorld } from '../world.ts'
+
+/** The tutorial's policy lets a key have a new version once a minute. */
+const MIN_INTERVAL_MS = 60_000
+
+export function rotation(world: () => ClusterWorld): void {
+  const held = () => versionOf(world().kubectl, 'payments', 'payments-db', 'secrets.json')
+  const cron = (...args: readonly string[]) => world().kubectl('-n', NAMESPACE, ...args)
+
+  async function latest(): Promise<{ version: number; madeMs: number }> {
+    const { data } = await expectStatus(world().vault<TransitKey>('GET', '/v1/transit/keys/payments'))
+    const times = data.keys
+    const version = data.latest_version
+    return { version, madeMs: Number(times[version] ?? 0) * 1_000 }
+  }
+
+  /** Until the key may have another version. */
+  async function due(): Promise<void> {
+    const { madeMs } = await latest()
+    await sleep(Math.max(0, madeMs + MIN_INTERVAL_MS + 1_000 - Date.now()))
+  }
+
+  async function startJob(name: string): Promise<void> {
+    await cron('delete', 'job', name, '--ignore-not-found')
+    await cron('create', 'job', name, '--from=cronjob/keyhole-rotate')
+  }
+
+  describe('a rotation', () => {
+    test('from the CronJob, by hand, moves every Secret, and readers get the same', async () => {
+      const asking = { namespace: 'payments', serviceAccount: 'api' }
+      const before = await ask(world(), asking)
+      await due()
+      const { version } = await latest()
+      await startJob('by-hand')
+      expect(await jobEnds(world().kubectl, 'by-hand'), await cron('logs', 'job/by-hand')).toBe('Complete')
+      expect((await latest()).version).toBe(version + 1)
+      expect(await held()).toBe(version + 1)
+      expect(await ask(world(), asking)).toEqual(before)
+    })
+
+    test('within the interval makes no version, and its Job is complete', async () => {
+      const { version } = await latest()
+      await startJob('too-soon')
+      expect(await jobEnds(world().kubectl, 'too-soon'), await cron('logs', 'job/too-soon')).toBe('Complete')
+      expect((await latest()).version).toBe(version)
+    })
+
+    test('from three places at once makes one version: one works, the others wait for it', async () => {
+      await cron('scale', 'deployment/keyhole-rotate', '--replicas=3')
+      await settled(world().kubectl)
+      await due()
+      const { version } = await latest()
+      const names = ['first', 'second', 'third']
+      await Promise.all(names.map(startJob))
+      const ends = await Promise.all(names.map((name) => jobEnds(world().kubectl, name)))
+      expect(ends).toEqual(['Complete', 'Complete', 'Complete'])
+      expect((await latest()).version).toBe(version + 1)
+      expect(await held()).toBe(version + 1)
+      await cron('scale', 'deployment/keyhole-rotate', '--replicas=2')
+      await settled(world().kubectl)
+    })
+
+    test('starts by the schedule', async () => {
+      const schedule = await cron('get', 'cronjob', 'keyhole-rotate', '-o', 'jsonpath={.spec.schedule}')
+      expect(schedule).toBe('0 3 1 * *')
+      await due()
+      const { version } = await latest()
+      const at = (when: string) =>
+        cron('patch', 'cronjob', 'keyhole-rotate', '-p', JSON.stringify({ spec: { schedule: when } }))
+      await at('* * * * *')
+      try {
+        await until('the schedule has moved the Secret', async () => (await held()) === version + 1, {
+          withinMs: 120_000,
+          everyMs: 1_000,
+        })
+      } finally {
+        await at(schedule)
+      }
+    })
+
+    test('leaves records of who asked and of every effect', async () => {
+      const logs = await cron('logs', '-l', 'app.kubernetes.io/component=rotator', '--tail=-1')
+      const records = logs
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .map((line) => JSON.parse(line) as AuditRecord)
+      expect(
+        records.some(({ action, caller }) => action === 'rotate' && caller?.serviceAccount === 'keyhole-cron'),
+      ).toBe(true)
+      expect(logs).not.toMatch(/eyJ[A-Za-z0-9_-]{20}|hvs\.|hvb\./)
+    })
+  })
+}
+
+interface AuditRecord {
+  readonly action?: string
+  readonly caller?: { readonly serviceAccount?: string }
+}
+
+interface TransitKey {
+  readonly data: { readonly latest_version: number; readonly keys: Readonly<Record<string, number>> }
+}
