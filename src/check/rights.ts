@@ -54,7 +54,12 @@ function secretActions(policy: Policy, { read, rotate }: Config['serves']): read
   const named = secretsNamed(policy)
   const got = [...(read ? named.read : []), ...(rotate ? [...named.move, ...named.look] : [])]
   const once = new Map(got.map((name) => [`${name.namespace}/${name.secret}`, name])).values()
-  const on = (verb: string) => (name: SecretName) => ({ verb, ...SECRETS, namespace: name.namespace, name: name.secret })
+  const on = (verb: string) => (name: SecretName) => ({
+    verb,
+    ...SECRETS,
+    namespace: name.namespace,
+    name: name.secret,
+  })
   return [...[...once].map(on('get')), ...(rotate ? named.move.map(on('patch')) : [])]
 }
 

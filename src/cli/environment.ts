@@ -21,7 +21,7 @@ export function readAccess(environment: Environment, complaints: string[]): Acce
   const givenTokenFile = given('KEYHOLE_TOKEN_FILE')
   const tokenFile = givenTokenFile ?? DEFAULT_TOKEN_FILE
   if (address === undefined) {
-    complaints.push('KEYHOLE_ADDR is required: the origin of keyhole, e.g. https://keyhole-rotate.keyhole:8443.')
+    complaints.push('KEYHOLE_ADDR is required: the origin of keyhole, e.g. https://keyhole-rotate.keyhole.svc:8443.')
   }
   const origin = address === undefined ? undefined : originOf(address)
   if (typeof origin === 'object') complaints.push(`KEYHOLE_ADDR ${origin.wrong}.`)

@@ -147,9 +147,12 @@ function bindingLines({ roleRef, subjects: [subject] }: RoleBinding): readonly s
   ]
 }
 
-/** A name that begins with a digit may be a number, in YAML 1.1, as kubectl reads it, also a time; some words are no text. */
+/**
+ * A name that begins with a digit may be a number, in YAML 1.1, as kubectl reads it, also a time; some words are no text, and to some
+ * readers a lone exponent, as `e0`, is a number.
+ */
 function scalar(name: string): string {
-  return /^[a-z]/.test(name) && !NO_TEXT.has(name) ? name : JSON.stringify(name)
+  return /^[a-z]/.test(name) && !/^e-?\d/.test(name) && !NO_TEXT.has(name) ? name : JSON.stringify(name)
 }
 
 const NO_TEXT = new Set(['y', 'n', 'yes', 'no', 'on', 'off', 'true', 'false', 'null'])

@@ -21,7 +21,7 @@ What may pass is tried again within the budget, as the same request: keyhole unr
 broke, a rotation that stopped half-way. Another rotation is waited for. A Secret that is blocked is not tried again.
 
 Environment
-  KEYHOLE_ADDR          origin of keyhole, e.g. https://keyhole-rotate.keyhole:8443; http:// on loopback only
+  KEYHOLE_ADDR          origin of keyhole, e.g. https://keyhole-rotate.keyhole.svc:8443; http:// on loopback only
   KEYHOLE_CACERT        PEM file of the CA to trust; without it, the system's
   KEYHOLE_TOKEN_FILE    your ServiceAccount token of keyhole's audience, read anew for every call
                         (/var/run/secrets/keyhole/token)
@@ -43,7 +43,7 @@ As a CronJob, that is tried again for exit code 2 only
   kind: CronJob
   metadata: { name: keyhole-rotate, namespace: keyhole }
   spec:
-    schedule: "0 3 * * *"
+    schedule: "0 3 1 * *"
     concurrencyPolicy: Forbid
     jobTemplate:
       spec:
@@ -59,9 +59,9 @@ As a CronJob, that is tried again for exit code 2 only
             containers:
               - name: rotate
                 image: keyhole
-                command: [keyhole, rotate, --if-older-than=20d]
+                command: [keyhole, rotate, --if-older-than=1h]
                 env:
-                  - { name: KEYHOLE_ADDR, value: "https://keyhole-rotate.keyhole:8443" }
+                  - { name: KEYHOLE_ADDR, value: "https://keyhole-rotate.keyhole.svc:8443" }
                   - { name: KEYHOLE_CACERT, value: /etc/keyhole/ca/ca.crt }
                 volumeMounts:
                   - { name: token, mountPath: /var/run/secrets/keyhole, readOnly: true }
