@@ -13,7 +13,7 @@ const OLD = 'keyhole-old'
 export async function startOldPod({ kubectl }: ClusterWorld): Promise<void> {
   const { spec } = await kubectl.json<{ spec: { template: Template } }>('-n', NAMESPACE, 'get', 'deployment', 'keyhole')
   const { metadata, spec: pod } = spec.template
-  const labels = { ...metadata.labels, 'app.kubernetes.io/component': 'old' }
+  const { 'keyhole.dev/serves-reads': _, ...labels } = metadata.labels
   await kubectl.apply({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -101,9 +101,9 @@ function getAt(world: ClusterWorld, ips: readonly string[]): Promise<readonly st
 async function atEach(world: ClusterWorld, ips: readonly string[], of: string): Promise<readonly string[]> {
   const script = `
     const one = (host) => new Promise((resolve) => get({
-      host, port: 8443, path: process.env.ASK, ca, servername: 'keyhole.keyhole.svc', agent: false,
+      host, port: 8443, timeout: 2_000, path: process.env.ASK, ca, servername: 'keyhole.keyhole.svc', agent: false,
       headers: { authorization: 'Bearer ' + readFileSync('/var/run/secrets/keyhole/token', 'utf8') },
-    }, (incoming) => { const said = ${of}; incoming.resume(); resolve(said) }).on('error', ({ code }) => resolve(code)))
+    }, (incoming) => { const said = ${of}; incoming.resume(); resolve(said) }).on('error', ({ code }) => resolve(code)).on('timeout', () => resolve('ECONNREFUSED')))
     const admitted = async (host) => {
       for (let round = 0; round < 100; round += 1) {
         const said = await one(host)
