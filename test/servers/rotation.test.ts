@@ -213,6 +213,12 @@ describe.concurrent('the Lease', () => {
     await using second = await world.startRotator()
     // A retirement at once looks again after a minute: so long it holds the Lease, which it has to renew.
     const running = rotate(first, world, { retire: 'now' })
+    // Whoever asks too early is the first one.
+    const works = async () => {
+      const lease = await leaseOf(world).catch(() => undefined)
+      return (lease?.spec.holderIdentity ?? '') !== ''
+    }
+    await until('the first one works', works)
     const isKeptOut = async () => (await rotate(second, world)).answer === '409 ROTATION_IN_PROGRESS'
     await until('the second rotator is kept out', isKeptOut)
     const refused = await rotate(second, world)
