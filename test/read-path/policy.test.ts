@@ -1,10 +1,7 @@
 /** What can be wrong with a policy, at the start and while it serves: who loses what, and what stays. */
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { startKeyholeOn, startStandins } from '../../src/testing/start-keyhole.ts'
-import { virtualClock } from '../virtual-clock.ts'
 import { DECRYPT, hold, REVIEWS } from './faults.ts'
 import type { Refusal, World } from './world.ts'
 import { POLICY, startWorld, until } from './world.ts'
@@ -30,31 +27,7 @@ const withFile = (text: string): Record<string, string> => ({ ...POLICY, 'extra.
 
 const problems = ({ keyhole }: World): string[] => keyhole.logLines.filter((line) => line.includes('policy problem'))
 
-async function startsWith(directory: string): Promise<unknown> {
-  const clock = virtualClock()
-  await using standins = await startStandins(clock)
-  const starting = startKeyholeOn(standins.upstreams, { clock, settings: { KEYHOLE_POLICY_DIR: directory } })
-  return await starting.then(
-    (keyhole) => keyhole.stop(),
-    (error: unknown) => error,
-  )
-}
-
 describe('at the start', () => {
-  test('a policy directory that is absent stops it, and says which', async () => {
-    expect(String(await startsWith('/nowhere/policy'))).toMatch(/policy directory/i)
-  })
-
-  test('a policy directory that is a file stops it', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'keyhole-test-'))
-    try {
-      await writeFile(join(directory, 'policy'), GOOD)
-      expect(String(await startsWith(join(directory, 'policy')))).toMatch(/policy directory/i)
-    } finally {
-      await rm(directory, { recursive: true })
-    }
-  })
-
   test('an empty policy directory grants nothing to anybody, and keyhole serves that', async () => {
     await using world = await startWorld({ policy: {} })
     world.refused(await world.ask('/secrets/db'), { ...NOT_GRANTED, why: 'no-such-grant' })
