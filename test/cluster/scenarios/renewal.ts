@@ -66,7 +66,7 @@ export function renewal(world: () => ClusterWorld, renewCertificate: () => Promi
         (pod) => pod.metadata.name === OLD,
       )
       expect(old?.status.containerStatuses?.[0]?.restartCount).toBe(0)
-    })
+    }, 800_000)
   })
 }
 
