@@ -1,4 +1,4 @@
-# keyhole and its command line, in one image: one file of JavaScript on a base that has Node and no shell.
+# keyhole and its command line, in one image: a program in one file, on a base that has Node and no shell.
 #
 #   docker build -t keyhole:0.1.0 .
 #
@@ -11,20 +11,18 @@ WORKDIR /src
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY build.ts ./
+COPY deploy/image/start.mjs deploy/image/
 COPY src ./src
 RUN npm run --silent build \
  && mkdir -p /out/app /out/usr/local/bin \
- && cp dist/keyhole.mjs dist/licences.txt /out/app/ \
+ && cp dist/keyhole.mjs dist/program.js dist/licences.txt /out/app/ \
  && ln -s /app/keyhole.mjs /out/usr/local/bin/keyhole
 
-# The compile cache is of the very Node that will use it, and is filled by starting the service as it will be started.
-#
-# The cache is also of the very user: its directory's name ends in the uid. It is root's in the image, but this one fills it.
+# V8's cache is of the very Node that will use it, and is filled by starting the service as it will be started.
 FROM ${RUN_BASE} AS warm
 COPY --from=build --chown=65532:65532 /out /
-COPY --chown=65532:65532 deploy/image/warm.mjs /warm/warm.mjs
+COPY --chown=65532:65532 deploy/image/record.mjs deploy/image/warm.mjs /warm/
 USER 65532:65532
-ENV NODE_COMPILE_CACHE=/app/cache
 RUN ["/nodejs/bin/node", "/warm/warm.mjs"]
 
 FROM ${RUN_BASE}
@@ -40,7 +38,6 @@ LABEL org.opencontainers.image.title="keyhole" \
 # Owned by root: the service can write nothing of it, also where the root file system is writable.
 COPY --from=warm --chown=0:0 /app /app
 COPY --from=build --chown=0:0 /out/usr/local/bin /usr/local/bin
-ENV NODE_COMPILE_CACHE=/app/cache
 USER 65532:65532
 EXPOSE 8443 8081
 STOPSIGNAL SIGTERM

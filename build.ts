@@ -1,21 +1,18 @@
 /**
- * `npm run build`: everything that the image holds of ours, as one file, dist/keyhole.mjs, with the licences of what is in it
- * beside it. Start-up is mostly the number of files that are opened. A verb's part of the file runs when the verb is asked for.
- * What is not reachable from src/cli/main.ts (stand-ins, test worlds) is not in it.
+ * `npm run build`: everything that the image holds of ours, as one file, dist/program.js; dist/keyhole.mjs, which runs it; and the
+ * licences of what is in it. Start-up is mostly the number of files that are opened. A verb's part of the file runs when the verb
+ * is asked for. What is not reachable from src/cli/main.ts (stand-ins, test worlds) is not in it.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { builtinModules } from 'node:module'
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Metafile, Plugin } from 'esbuild'
 import { build } from 'esbuild'
 
 const ROOT = import.meta.dirname
-/** Where the image's base has it. */
-const NODE = '/nodejs/bin/node'
 
 export interface Bundle {
-  /** Of dist/keyhole.mjs. */
+  /** Of dist/program.js. */
   readonly code: Uint8Array
   readonly licences: string
   readonly metafile: Metafile
@@ -26,44 +23,26 @@ export async function bundle(): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: ['src/cli/main.ts'],
-    outfile: 'dist/keyhole.mjs',
+    outfile: 'dist/program.js',
     write: false,
     metafile: true,
     bundle: true,
     platform: 'node',
     target: 'node24',
-    format: 'esm',
+    // For the script that deploy/image/start.mjs makes of it. Unlike an import, a require of a built-in module waits until the part
+    // that needs it runs, and does not ask the module for all that it has.
+    format: 'cjs',
+    banner: { js: '(function(require){"use strict";' },
+    footer: { js: '})' },
     minify: true,
     // A stack in the log is for reading, and classes of errors are told by name.
     keepNames: true,
-    legalComments: 'eof',
-    plugins: [builtinsWhenNeeded, leftOut, modelsWhenNeeded],
-    banner: {
-      js: `#!${NODE}\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);`,
-    },
+    legalComments: 'external',
+    plugins: [leftOut, modelsWhenNeeded],
   })
-  const [code] = outputFiles
-  if (code === undefined) throw new Error('esbuild wrote nothing')
-  return { code: code.contents, licences: licencesOf(metafile), metafile }
-}
-
-/**
- * An `import` of a built-in module is carried out before anything else, for every verb, and asks the module for all that it
- * has: node:http then loads a whole HTTP client for the sake of its WebSocket. A `require` does neither.
- */
-const builtinsWhenNeeded: Plugin = {
-  name: 'built-in modules when needed',
-  setup({ onResolve, onLoad }) {
-    const filter = new RegExp(`^(?:node:.+|(?:${builtinModules.join('|')}))$`)
-    onResolve({ filter }, ({ path, kind, namespace }) =>
-      namespace === 'builtin' || kind !== 'import-statement'
-        ? { path, external: true }
-        : { path, namespace: 'builtin' },
-    )
-    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = require(${JSON.stringify(path)})`,
-    }))
-  },
+  const [code, notices] = ['.js', '.txt'].map((end) => outputFiles.find(({ path }) => path.endsWith(end)))
+  if (code === undefined || notices === undefined) throw new Error('esbuild did not write what it should')
+  return { code: code.contents, licences: `${licencesOf(metafile)}\n${notices.text}`, metafile }
 }
 
 /**
@@ -168,7 +147,9 @@ function licenceOf(directory: string): string {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { code, licences } = await bundle()
   mkdirSync(join(ROOT, 'dist'), { recursive: true })
-  writeFileSync(join(ROOT, 'dist/keyhole.mjs'), code, { mode: 0o755 })
+  writeFileSync(join(ROOT, 'dist/program.js'), code)
   writeFileSync(join(ROOT, 'dist/licences.txt'), licences)
-  process.stdout.write(`dist/keyhole.mjs: ${(code.length / 1e6).toFixed(1)} MB\n`)
+  copyFileSync(join(ROOT, 'deploy/image/start.mjs'), join(ROOT, 'dist/keyhole.mjs'))
+  chmodSync(join(ROOT, 'dist/keyhole.mjs'), 0o755)
+  process.stdout.write(`dist/program.js: ${(code.length / 1e6).toFixed(1)} MB\n`)
 }

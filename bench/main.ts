@@ -12,6 +12,7 @@ import type { Service } from './contenders.ts'
 import { floor, getter, keyhole, upstreamCalls } from './contenders.ts'
 import type { Row } from './figures.ts'
 import { median, ms, quantile, ratio, row, table, throughput, timed } from './figures.ts'
+import { imageRows } from './image.ts'
 import { rotationRows } from './rotation.ts'
 import { keepSizing, sizingRows } from './sizing.ts'
 import type { StockSettings } from './stock-service.ts'
@@ -24,7 +25,7 @@ Measures keyhole against the bare upstream calls, a service on the stock SDK tra
 in interleaved rounds on real servers, which are built and started as for npm run test:real (cached).
 
   --standins   on stand-ins instead; says so in the result
-  --only PART  read, rotation or sizing; without it read and rotation
+  --only PART  read, rotation, image or sizing; without it the first three
   --quick      fewer rounds; for trying the bench itself
   --write      keeps the table in bench/RESULTS.md, that of sizing in docs/reference/sizing.md
   --help       this text
@@ -53,12 +54,14 @@ const CANARIES = 300
 const CLIENTS = 32
 
 async function bench(): Promise<void> {
+  if (options.only === 'image') return say(`\n${table(await imageRows({ quick: options.quick, say }))}\n`)
   await using world = await openWorld(options.standins, say)
   say(`servers: ${world.servers}`)
   const rows: Row[] = []
   if (options.only === 'sizing') return await sizing(world)
   if (options.only !== 'rotation') rows.push(...(await readRows(world)))
   if (options.only !== 'read') rows.push(...(await rotationRows(world, { quick: options.quick, say })))
+  if (options.only === undefined) rows.push(...(await imageRows({ quick: options.quick, say })))
   const result = table(rows)
   say(`\n${result}\n`)
   if (options.write) await keep(world, result)

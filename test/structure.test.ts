@@ -8,8 +8,8 @@ const SRC = join(import.meta.dirname, '../src')
 interface Source {
   readonly path: string
   readonly text: string
-  /** Of this project, relative to src; type-only imports left out when `typesToo` is false. */
-  imports(typesToo: boolean): readonly string[]
+  /** Of this project, relative to src; type-only imports left out when `typesToo` is false, and `import()` when `lazyToo` is. */
+  imports(typesToo: boolean, lazyToo?: boolean): readonly string[]
   readonly packages: readonly string[]
 }
 
@@ -23,13 +23,17 @@ function read(path: string): Source {
     ...text.matchAll(
       /^(?:import|export)(\s+type)?\s[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm,
     ),
-  ].map(([, type, from, bare, lazy]) => ({ type: type !== undefined, target: from ?? bare ?? lazy ?? '' }))
+  ].map(([, type, from, bare, lazy]) => ({
+    type: type !== undefined,
+    lazy: lazy !== undefined,
+    target: from ?? bare ?? lazy ?? '',
+  }))
   return {
     path,
     text,
-    imports: (typesToo) =>
+    imports: (typesToo, lazyToo = true) =>
       found
-        .filter(({ target, type }) => target.startsWith('.') && (typesToo || !type))
+        .filter(({ target, type, lazy }) => target.startsWith('.') && (typesToo || !type) && (lazyToo || !lazy))
         .map(({ target }) => normalize(join(dirname(path), target))),
     packages: found.filter(({ target }) => !target.startsWith('.')).map(({ target }) => target),
   }
@@ -111,10 +115,17 @@ describe('imports', () => {
     expect([...new Set(knows.map(({ path }) => roomOf(path)))].sort()).toEqual(['app.ts', 'http', 'routes', 'serve.ts'])
   })
 
-  test('nothing that main.ts reaches is a stand-in or a test world', () => {
-    const reached = reachedFrom('main.ts')
+  test.each(['main.ts', 'cli/main.ts'])('nothing that %s reaches is a stand-in or a test world', (entry) => {
+    const reached = reachedFrom(entry)
     expect(reached).toContain('wire.ts')
     expect(reached.filter((path) => ['standins', 'testing'].includes(roomOf(path)))).toEqual([])
+  })
+
+  test('the command line loads a verb when it is asked for, and the service for no other verb than serve', () => {
+    const atOnce = ['contract.ts', 'policy/words.ts', 'told.ts', 'version.ts', 'cli/world.ts', 'cli/main.ts']
+    expect(reachedFrom('cli/main.ts', false).filter((path) => !atOnce.includes(path))).toEqual([])
+    const loads = sources.filter(({ imports }) => imports(true).includes('service-process.ts'))
+    expect(loads.map(({ path }) => path).toSorted()).toEqual(['cli/serve.ts', 'main.ts'])
   })
 })
 
@@ -187,14 +198,14 @@ describe('what is passed in rather than taken', () => {
   })
 })
 
-function reachedFrom(entry: string): readonly string[] {
+function reachedFrom(entry: string, lazyToo = true): readonly string[] {
   const reached = new Set<string>()
   const visit = (path: string): void => {
     if (reached.has(path)) return
     reached.add(path)
     sources
       .find((source) => source.path === path)
-      ?.imports(false)
+      ?.imports(false, lazyToo)
       .forEach(visit)
   }
   visit(entry)

@@ -1,11 +1,12 @@
 /**
- * Runs in the image while it is built: starts the service as CMD does, until it is ready, and some verbs, so that the compile
- * cache holds what they need. Nothing is asked of anybody: the upstreams are ports of loopback where nobody listens.
+ * Runs in the image while it is built: has record.mjs start the service as CMD does, until it is ready and has answered, so that
+ * V8's cache holds what a start needs. Nothing is asked of anybody: the upstreams are ports of loopback where nobody listens.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 
 const PROGRAM = '/app/keyhole.mjs'
+const RECORD = '/warm/record.mjs'
 const FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=96', '--disable-sigusr1']
 const SCRATCH = '/tmp/warm'
 const READY_WITHIN_MS = 60_000
@@ -32,12 +33,10 @@ spec:
 await serve()
 for (const args of [['--version'], ['rotate', '--help'], ['check', '--help']]) run(args)
 rmSync(SCRATCH, { recursive: true })
-// Node writes them for its user's eyes only, and in the image they are root's.
-for (const file of globSync('/app/cache/*/*')) chmodSync(file, 0o644)
 
 async function serve() {
   const management = '127.0.0.1:18081'
-  const service = spawn(process.execPath, [...FLAGS, PROGRAM, 'serve'], {
+  const service = spawn(process.execPath, [...FLAGS, RECORD, 'serve'], {
     stdio: 'inherit',
     env: {
       ...process.env,

@@ -36,8 +36,8 @@ export interface ProcessOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Flags of node. */
   readonly nodeFlags?: readonly string[]
-  /** Instead of src/main.ts: a bundle. */
-  readonly entry?: string
+  /** Instead of src/main.ts: another program, and its arguments. */
+  readonly entry?: readonly string[]
 }
 
 /** The environment that {@link startKeyholeProcess} gives, without what the options change. */
@@ -61,8 +61,8 @@ export function environmentFor(upstreams: Upstreams, directory: string): Record<
 export async function startKeyholeProcess(upstreams: Upstreams, options: ProcessOptions = {}): Promise<KeyholeProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'keyhole-process-'))
   await publish(join(directory, 'policy'), options.policy ?? SAMPLE_POLICY)
-  const entry = options.entry ?? join(import.meta.dirname, '../main.ts')
-  const child = spawn(process.execPath, [...(options.nodeFlags ?? []), entry], {
+  const entry = options.entry ?? [join(import.meta.dirname, '../main.ts')]
+  const child = spawn(process.execPath, [...(options.nodeFlags ?? []), ...entry], {
     env: { PATH: process.env['PATH'], ...environmentFor(upstreams, directory), ...options.settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

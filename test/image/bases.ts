@@ -1,7 +1,7 @@
 /**
  * Bases of the image under the names that the Dockerfile gives them, for a machine that reaches no registry of images: what those
- * bases hold, as far as the Dockerfile uses it, from Debian's packages and the pinned Node. Where the real ones are pulled before,
- * they are taken.
+ * bases hold, as far as the Dockerfile uses it, from Debian's packages and the pinned Node. They are kept in a store of their own:
+ * in the machine's, somebody's own build would take them for what their names say.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -19,9 +19,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Say } from '../servers/machine.ts'
 import { run } from '../servers/machine.ts'
+import { inCache } from '../servers/programs.ts'
 
 export interface Bases {
   readonly node: string
@@ -130,5 +131,18 @@ function commit(name: string, root: string, config: readonly string[]): void {
 }
 
 export function buildah(...args: readonly string[]): string {
-  return execFileSync('buildah', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  const all = [...inStore(), ...args]
+  return execFileSync('buildah', all, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+}
+
+/** Flags of buildah. Whatever decides what the bases are decides where they are. */
+export function inStore(): readonly string[] {
+  const decide = [join(import.meta.dirname, 'bases.ts'), join(ROOT, 'node_modules/node/package.json')]
+  const directory = inCache('containers', [...decide, join(ROOT, 'Dockerfile')].map(textOf))
+  return ['--root', directory, '--runroot', join('/run/keyhole', basename(directory))]
+}
+
+function textOf(file: string): string {
+  const text = readFileSync(file, 'utf8')
+  return file.endsWith('Dockerfile') ? Object.values(basesOf(text)).join(' ') : text
 }

@@ -1,4 +1,7 @@
-/** `npm run image`: the image, as the Dockerfile says, by buildah; and as a file that a node of a cluster can load. */
+/**
+ * `npm run image`: the image, as the Dockerfile says, by buildah; and as a file that a node of a cluster can load. On bases that are
+ * made here; with `-- --pull` on those that the Dockerfile names, from their registries.
+ */
 import { execFileSync } from 'node:child_process'
 import {
   existsSync,
@@ -12,12 +15,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Needed, Say } from '../servers/machine.ts'
 import { installMissing, run } from '../servers/machine.ts'
 import { inCache } from '../servers/programs.ts'
-import { basesOf, buildah, makeBases } from './bases.ts'
+import { basesOf, buildah, inStore, makeBases } from './bases.ts'
 
 export interface BuiltImage {
   /** As buildah and a node that loaded the file know it. */
@@ -37,25 +40,31 @@ const NEEDED: readonly Needed[] = [
 ]
 
 /** Nothing to do where nothing that the image is made of has changed. Needs root, for debootstrap and chroot. */
-export async function buildImage(say: Say): Promise<BuiltImage> {
+export async function buildImage(say: Say, pull = false): Promise<BuiltImage> {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
   const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
   const bases = basesOf(dockerfile)
-  const directory = inCache('images', ingredients())
+  const directory = inCache('images', [...ingredients(), ...inStore(), String(pull)])
   const image: BuiltImage = {
     reference: `localhost/keyhole:${version}`,
     archiveFile: join(directory, 'keyhole.tar'),
-    nodeArchiveFile: join(inCache('images', [bases.node]), 'node.tar'),
+    nodeArchiveFile: join(inCache('images', [bases.node, ...inStore()]), 'node.tar'),
   }
   if (existsSync(image.archiveFile) && existsSync(image.nodeArchiveFile)) {
+    await installMissing('the image', NEEDED, say)
+    // Its name in the store may meanwhile be another's: of what the sources were in between.
+    buildah('pull', '--quiet', `oci-archive:${image.archiveFile}`)
     say(`image: kept from before, ${image.archiveFile}`)
     return image
   }
   await installMissing('the image', NEEDED, say)
-  await makeBases(bases, say)
-  await bud(image.reference, version, say)
+  if (!pull) await makeBases(bases, say)
+  await bud(image.reference, version, pull ? 'always' : 'never', say)
+  // What had the name before.
+  buildah('rmi', '--prune')
   save(image.reference, image.archiveFile)
   if (!existsSync(image.nodeArchiveFile)) save(bases.node, image.nodeArchiveFile)
+  forgetOld(image.archiveFile)
   say(`image: ${image.reference}, ${(statSync(image.archiveFile).size / 1e6).toFixed(0)} MB in ${image.archiveFile}`)
   return image
 }
@@ -68,22 +77,23 @@ function ingredients(): readonly string[] {
     'package.json',
     'package-lock.json',
     'build.ts',
-    'deploy/image/warm.mjs',
+    ...globSync('deploy/image/*', { cwd: ROOT }).toSorted(),
   ]
   const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((file) => !/^src\/(?:standins|testing)\//.test(file))
   return [...files, ...sources.toSorted()].flatMap((file) => [file, readFileSync(join(ROOT, file), 'utf8')])
 }
 
-async function bud(reference: string, version: string, say: Say): Promise<void> {
+async function bud(reference: string, version: string, pull: 'always' | 'never', say: Say): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'keyhole-image-'))
   try {
     const npmrc = join(scratch, 'npmrc')
     writeFileSync(npmrc, npmSettings(), { mode: 0o600 })
     const mounts = existsSync(CA_BUNDLE) ? ['-v', `${CA_BUNDLE}:${CA_BUNDLE}:ro`] : []
     const revision = execFileSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim()
-    const labels = { VERSION: version, REVISION: revision }
+    const labels = { VERSION: version, REVISION: revision, CREATED: new Date().toISOString() }
     const args = [
-      ...['bud', '--isolation', 'chroot', '--network', 'host', '--pull=never', '--tag', reference],
+      ...inStore(),
+      ...['bud', '--isolation', 'chroot', '--network', 'host', `--pull=${pull}`, '--tag', reference],
       ...Object.entries(labels).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
       ...['-v', `${npmrc}:/root/.npmrc:ro`, ...mounts, '.'],
     ]
@@ -101,14 +111,22 @@ function npmSettings(): string {
 }
 
 function save(reference: string, archiveFile: string): void {
-  mkdirSync(join(archiveFile, '..'), { recursive: true })
+  mkdirSync(dirname(archiveFile), { recursive: true })
   const partial = `${archiveFile}.partial-${process.pid}`
   buildah('push', '--quiet', reference, `oci-archive:${partial}:${reference}`)
   renameSync(partial, archiveFile)
 }
 
+/** Each change of a source makes another. Who has just been given one may not have read it yet. */
+function forgetOld(archiveFile: string): void {
+  const olderThanMs = Date.now() - 3_600_000
+  for (const file of globSync(join(dirname(dirname(archiveFile)), '*/keyhole.tar')))
+    if (file !== archiveFile && statSync(file).mtimeMs < olderThanMs) rmSync(dirname(file), { recursive: true })
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await buildImage((line) => process.stdout.write(`${line}\n`)).catch((thrown: Error) => {
+  const pull = process.argv.includes('--pull')
+  await buildImage((line) => process.stdout.write(`${line}\n`), pull).catch((thrown: Error) => {
     process.stderr.write(`${thrown.message}\n`)
     process.exitCode = 1
   })

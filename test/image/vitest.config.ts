@@ -5,6 +5,8 @@ export default defineProject({
   test: {
     name: 'image',
     include: ['**/*.test.ts'],
+    // One image, and one store that it is in.
+    fileParallelism: false,
     testTimeout: 120_000,
     // The image is built in one of them.
     hookTimeout: 900_000,
