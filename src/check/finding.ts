@@ -4,8 +4,8 @@
 export const CHECKS = {
   configuration: 'the environment can be read as settings',
   'kubernetes-token': 'the token for the API server is there, current, and not long-lived',
-  'kubernetes-ca': "the API server's CA is there and valid",
   'vault-token': 'the token for Vault is there, current, not long-lived, and of an audience of its own',
+  'kubernetes-ca': "the API server's CA is there and valid",
   'vault-ca': "Vault's CA is there and valid",
   'serving-certificate': 'certificate and key are there, belong together, and have been renewed in time',
   policy: 'every document is in force as it is written',

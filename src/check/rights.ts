@@ -131,7 +131,7 @@ function tooWide(namespace: string | undefined, verbs: readonly Action[]): Findi
     `may ${listed(
       verbs.map(({ verb }) => verb),
       9,
-    )} every Secret ${where}: wider than keyhole needs`,
+    )} any Secret ${where}: wider than keyhole needs`,
     'take it off the Role or ClusterRole that grants it: keyhole needs get, and patch where it rotates, by resourceNames',
   )
 }

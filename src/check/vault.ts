@@ -65,16 +65,17 @@ interface Role {
   readonly maxSeconds: number
 }
 
-/** Those that the policy names, and the configured ones. */
+/** Of every TransitKey, its own or the configured one. */
 function rolesOf(config: Config, policy: Checked | undefined): readonly Role[] {
   const { KEYHOLE_VAULT_ROLE: read, KEYHOLE_VAULT_ROTATE_ROLE: rotate, KEYHOLE_VAULT_TOKEN_MAX_MS: useMs } = config
-  const keys = policy?.keys.map(({ transitKey }) => transitKey.vaultRoles) ?? []
-  const maxSeconds = useMs / 1000
+  const named = policy?.keys.map(({ transitKey }) => transitKey.vaultRoles) ?? []
+  // Without a policy there is still a role to be asked about.
+  const roles = named.length === 0 ? [{ read, rotate }] : named.map((one) => ({ read, rotate, ...one }))
   const names = [
-    ...(config.serves.read ? [read, ...keys.flatMap((roles) => roles.read ?? [])] : []),
-    ...(config.serves.rotate ? [rotate, ...keys.flatMap((roles) => roles.rotate ?? [])] : []),
+    ...(config.serves.read ? roles.map((one) => one.read) : []),
+    ...(config.serves.rotate ? roles.map((one) => one.rotate) : []),
   ]
-  return [...new Set(names)].map((name) => ({ name, maxSeconds }))
+  return [...new Set(names)].map((name) => ({ name, maxSeconds: useMs / 1000 }))
 }
 
 async function* letsIn(

@@ -59,7 +59,8 @@ async function* look({ environment, clock, signal }: World): AsyncGenerator<Find
 const STYLES: Readonly<Record<Status, Style>> = { ok: 'good', wait: 'bold', fix: 'bad', skip: 'plain' }
 
 function show(screen: Screen, { check, status, detail, fix }: Finding): void {
-  const what = fix === undefined ? detail : `${detail}. ${fix[0]?.toUpperCase()}${fix.slice(1)}`
+  const sentence = /[.?]$/.test(detail) ? detail : `${detail}.`
+  const what = fix === undefined ? detail : `${sentence} ${fix[0]?.toUpperCase()}${fix.slice(1)}`
   screen.line(`${status.padEnd(4)}  ${check}: ${what}`, STYLES[status])
 }
 

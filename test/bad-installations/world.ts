@@ -5,12 +5,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { expect } from 'vitest'
 import { check } from '../../src/cli/check.ts'
-import type { Clock } from '../../src/clock.ts'
+import type { World } from '../../src/cli/world.ts'
 import { systemClock } from '../../src/clock.ts'
 import { environmentFor } from '../../src/testing/keyhole-process.ts'
 import { publish } from '../../src/testing/mounted-volume.ts'
@@ -37,7 +39,7 @@ export interface Installation extends AsyncDisposable {
   /** The service as a process of its own, with these settings beside the environment. */
   start(settings?: Settings): Promise<Pod>
   /** keyhole check, with these settings beside the environment. */
-  check(settings?: Settings, args?: readonly string[], clock?: Clock): Promise<Checked>
+  check(settings?: Settings, args?: readonly string[], world?: Partial<World>): Promise<Checked>
   /** @throws if something is said there that must not be. */
   expectHarmless(text: string): void
 }
@@ -52,6 +54,8 @@ export interface Pod extends AsyncDisposable {
   livez(): Promise<number>
   /** A GET of the service, as a workload sends it; once it serves. */
   get(path: string, workload: Workload): Promise<Reply>
+  /** The same, without a body. */
+  post(path: string, workload: Workload): Promise<Reply>
   readonly process: ChildProcess
   readonly exited: Promise<number | null>
 }
@@ -108,7 +112,7 @@ export async function install(): Promise<Installation> {
     expectHarmless,
     tokenFor: async (server) => (await readFile(standins.upstreams[server].tokenFile, 'utf8')).trim(),
     start: (settings = {}) => startPod(standins, { ...environment, ...settings }, directory, expectHarmless),
-    async check(settings = {}, args = [], clock = systemClock) {
+    async check(settings = {}, args = [], world = {}) {
       const printed = { stdout: '', stderr: '' }
       const output = (name: 'stdout' | 'stderr') => ({
         write(text: string) {
@@ -119,10 +123,11 @@ export async function install(): Promise<Installation> {
         environment: { ...environment, ...settings },
         stdout: output('stdout'),
         stderr: output('stderr'),
-        clock,
+        clock: systemClock,
         random: Math.random,
         newId: () => 'invocation-1',
         signal: new AbortController().signal,
+        ...world,
       })
       expectHarmless(printed.stdout + printed.stderr)
       expect(printed.stdout + printed.stderr).toMatch(/^[\x20-\x7e\n]*$/)
@@ -164,10 +169,28 @@ async function startPod(
       const { url } = await said('serving')
       return await get(`${url}${path}`, { token: standins.tokenOf(workload), ca: authority.ca })
     },
+    async post(path, workload) {
+      const { url } = await said('serving')
+      return await post(`${url}${path}`, standins.tokenOf(workload))
+    },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
       await exited
       expectHarmless(raw.join('\n'))
     },
   }
+}
+
+function post(url: string, token: string): Promise<Reply> {
+  const { promise, resolve, reject } = Promise.withResolvers<Reply>()
+  const headers = { authorization: `Bearer ${token}` }
+  request(url, { method: 'POST', headers, ca: authority.ca }, (incoming) => {
+    text(incoming).then(
+      (body) => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }),
+      reject,
+    )
+  })
+    .on('error', reject)
+    .end()
+  return promise
 }

@@ -21,6 +21,7 @@ function probing(answer: Answer) {
   const clock = virtualClock()
   const asked: string[] = []
   const told: [name: string, condition: KeyCondition, fix: string | undefined][] = []
+  const unasked: [why: string | undefined, fix: string | undefined, keys: number][] = []
   const vault: { answer: Answer } = { answer }
   const keys = transitKeys({
     async ask(key, ciphertext, signal) {
@@ -31,8 +32,9 @@ function probing(answer: Answer) {
     keepMs: KEEP_MS,
     retryMs: RETRY_MS,
     changed: (key, condition, fix) => void told.push([key.name, condition, fix]),
+    unasked: ({ why, fix }, count) => void unasked.push([why, fix, count]),
   })
-  return { clock, asked, told, vault, keys, proven: (key = KEY, signal = patient) => keys.proven(key, signal) }
+  return { clock, asked, told, unasked, vault, keys, proven: (key = KEY, signal = patient) => keys.proven(key, signal) }
 }
 
 /** A derived key whose versions from `min` to `latest` may be used, as Vault checks them. */
@@ -248,6 +250,30 @@ describe('recheck', () => {
     await keys.recheck([a, b], patient)
     expect([...keys.conditions().keys()]).toEqual(['a', 'b'])
     await proven(a)
+  })
+
+  test('tells once for each reason that somebody can mend why keys could not be asked about, and how many', async () => {
+    const c = transitKeyOf({ name: 'c' })
+    const { keys, vault, unasked } = probing('context-missing')
+    await keys.recheck([a, b, c], patient)
+    vault.answer = async ({ name }) => {
+      throw new UpstreamError('vault', name === 'b' ? 'unavailable' : 'unauthorized')
+    }
+    await keys.recheck([a, b, c], patient)
+    expect(unasked).toEqual([['vault-unauthorized', expect.stringContaining("keyhole's login"), 2]])
+  })
+
+  test('that was given up tells nothing', async () => {
+    const { keys, unasked } = probing(() => Promise.reject(new UpstreamError('vault', 'unauthorized')))
+    await keys.recheck([a], AbortSignal.abort('stopped'))
+    expect(unasked).toEqual([])
+  })
+
+  test('needs nobody who is told', async () => {
+    const ask = () => Promise.reject(new UpstreamError('vault', 'unauthorized'))
+    const keys = transitKeys({ ask, clock: virtualClock(), keepMs: KEEP_MS, retryMs: RETRY_MS, changed() {} })
+    await keys.recheck([a], patient)
+    expect(keys.conditions().size).toBe(0)
   })
 
   test('finds what became of a key before anybody reads', async () => {

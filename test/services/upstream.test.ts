@@ -2,7 +2,13 @@ import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { UpstreamKind } from '../../src/errors.ts'
 import { KeyholeError, UpstreamError } from '../../src/errors.ts'
-import { kubernetesRefusal, rotationRefusal, secretRefusal, vaultRefusal } from '../../src/services/upstream.ts'
+import {
+  kubernetesRefusal,
+  outcomeFix,
+  rotationRefusal,
+  secretRefusal,
+  vaultRefusal,
+} from '../../src/services/upstream.ts'
 
 const KINDS = [
   'unavailable',
@@ -119,4 +125,27 @@ test('a refusal holds nothing of the upstream but its kind and status', () => {
   const shown = inspect(vaultRefusal(new UpstreamError('vault', 'forbidden', 403)), { depth: 9, showHidden: true })
   expect(shown).toContain('403')
   expect(shown).not.toMatch(/headers|body|token:/)
+})
+
+describe('what to do about the outcome of a call', () => {
+  test.each([
+    ['kubernetes', 'tls', /^the API server shows .* KEYHOLE_KUBERNETES_CACERT .* KEYHOLE_KUBERNETES_URL /],
+    ['vault', 'tls', /^Vault shows .* VAULT_CACERT .* VAULT_ADDR /],
+    ['kubernetes', '401', /KEYHOLE_KUBERNETES_TOKEN_FILE/],
+    ['kubernetes', 'refused', /^see that the API server runs, .* KEYHOLE_KUBERNETES_URL .* NetworkPolicies/],
+    ['vault', 'unreachable', /^see that Vault runs, .* VAULT_ADDR /],
+    ['vault', 'timeout', /^see that Vault runs/],
+  ] as const)('of %s that ended as %s names the settings to look at', (upstream, outcome, fix) => {
+    expect(outcomeFix(upstream, outcome)).toMatch(fix)
+  })
+
+  test.each([
+    ['vault', '401'],
+    ['vault', '503'],
+    ['kubernetes', '500'],
+    ['kubernetes', 'reset'],
+    ['kubernetes', 'too-large'],
+  ] as const)('of %s that ended as %s is nothing here', (upstream, outcome) => {
+    expect(outcomeFix(upstream, outcome)).toBeUndefined()
+  })
 })
