@@ -30,8 +30,7 @@ export default defineConfig({
       provider: 'v8',
       include: ['src/routes/**', 'src/services/**', 'src/policy/**', 'src/dictionary.ts', 'src/base64.ts'],
       exclude: ['src/policy/write-schema.ts'],
-      // The rest of a hundred is in words for the log that only processes say.
-      thresholds: { statements: 99, branches: 98 },
+      thresholds: { statements: 100, branches: 100 },
       reportsDirectory: 'coverage',
     },
   },
