@@ -6,6 +6,7 @@ export default defineProject({
     name: 'deploy',
     // They need kubectl. The rest of this directory reads files, and is among the unit tests.
     include: ['rendered.test.ts'],
+    globalSetup: ['./global-set-up.ts'],
     // No test is timed: this only ends one that hangs.
     testTimeout: 180_000,
     hookTimeout: 60_000,

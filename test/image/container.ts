@@ -9,7 +9,11 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Needed } from '../servers/machine.ts'
 import { buildah } from './bases.ts'
+
+/** Beside what builds the image. */
+export const NEEDED: readonly Needed[] = [{ command: 'runc', args: ['--version'], debian: 'runc' }]
 
 export interface Container extends AsyncDisposable {
   readonly process: ChildProcess

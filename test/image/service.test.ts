@@ -8,10 +8,11 @@ import { SAMPLE_POLICY, SAMPLE_REALM } from '../../src/testing/sample.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
 import { get, parsed, until } from '../process/world.ts'
+import { installMissing } from '../servers/machine.ts'
 import { buildah } from './bases.ts'
 import { buildImage } from './build.ts'
 import type { Container } from './container.ts'
-import { startContainer } from './container.ts'
+import { NEEDED, startContainer } from './container.ts'
 
 const TOKEN_OF_CRON = '/var/run/secrets/keyhole'
 
@@ -20,8 +21,11 @@ let reference = ''
 let directory = ''
 let cmd: readonly string[] = []
 
+const say = (line: string) => void process.stdout.write(`image: ${line}\n`)
+
 beforeAll(async () => {
-  reference = (await buildImage((line) => void process.stdout.write(`image: ${line}\n`))).reference
+  await installMissing('running the image', NEEDED, say)
+  reference = (await buildImage(say)).reference
   const { OCIv1 } = JSON.parse(buildah('inspect', '--type', 'image', reference)) as {
     readonly OCIv1: { readonly config: { readonly Cmd: readonly string[] } }
   }
