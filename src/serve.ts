@@ -11,7 +11,7 @@ import { drainable } from './http/drain.ts'
 import type { TlsPair, TlsRenewal } from './http/tls.ts'
 import { readTlsPair, renewTls, TlsFileError } from './http/tls.ts'
 import { buildManagement } from './routes/management.ts'
-import { starting } from './starting.ts'
+import { FILE_FIXES, starting } from './starting.ts'
 import type { Waiting } from './waiting.ts'
 import { waitingRoom } from './waiting.ts'
 import type { Surroundings, Wired } from './wire.ts'
@@ -133,12 +133,10 @@ function servingAs(phase: Phase, waiting: Waiting): Component {
 
 /** Undefined where none is configured. */
 async function tlsPair({ tls }: Config, clock: Clock, waiting: Waiting): Promise<TlsPair | undefined> {
-  const file = { setting: 'KEYHOLE_TLS_CERT_FILE', fix: TLS_FIX, problem: TlsFileError }
+  const setting = 'KEYHOLE_TLS_CERT_FILE'
+  const file = { setting, fix: FILE_FIXES[setting], problem: TlsFileError }
   return tls && (await waiting.until(file, () => readTlsPair(tls, clock.now())))
 }
-
-const TLS_FIX =
-  'put a certificate that is valid now and its key into the Secret that is mounted there, as tls.crt and tls.key'
 
 /** Nobody's answer is worth waiting for there, and half a request would never end. */
 async function atOnce(management: FastifyInstance): Promise<void> {

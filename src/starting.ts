@@ -14,6 +14,16 @@ export class StartError extends Error {
   }
 }
 
+/** What to do about a file that is not there or not right, by the setting that names it. */
+export const FILE_FIXES = {
+  KEYHOLE_KUBERNETES_TOKEN_FILE: 'mount a projected serviceAccountToken without audience there',
+  KEYHOLE_KUBERNETES_CACERT: 'mount ca.crt of the ConfigMap kube-root-ca.crt there',
+  KEYHOLE_VAULT_TOKEN_FILE: 'mount a projected serviceAccountToken there, of the audience that the Vault role names',
+  VAULT_CACERT: "put the PEM of the CA that signed Vault's certificate into the ConfigMap that is mounted there",
+  KEYHOLE_TLS_CERT_FILE:
+    'put a certificate that is valid now and its key into the Secret that is mounted there, as tls.crt and tls.key',
+} as const
+
 /** An error class whose messages are ours, and fit to be read. */
 export type Readable = new (...args: never[]) => Error
 

@@ -14,7 +14,7 @@ import { effects as effectsOf } from './services/rotation/effects.ts'
 import { foreseer } from './services/rotation/foresee.ts'
 import { inspector } from './services/rotation/inspect.ts'
 import { intender } from './services/rotation/intend.ts'
-import { journal } from './services/rotation/journal.ts'
+import { journal, MAX_SKEW_MS } from './services/rotation/journal.ts'
 import { transitKeyring } from './services/rotation/keys.ts'
 import { mover } from './services/rotation/move.ts'
 import { patience } from './services/rotation/patience.ts'
@@ -68,8 +68,6 @@ export interface Rotator extends Rotating {
   recall(signal: AbortSignal): Promise<void>
 }
 
-/** How far the clocks of two rotators may be apart. */
-const MAX_SKEW_MS = 10_000
 /** A ledger that is asked for again and again costs one look at all Secrets in so long. */
 const SURVEY_KEEP_MS = 10_000
 

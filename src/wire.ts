@@ -47,7 +47,7 @@ import type { Turnstile } from './services/turnstile.ts'
 import { turnstile } from './services/turnstile.ts'
 import { outcomeFix } from './services/upstream.ts'
 import { vaultSessions } from './services/vault-sessions.ts'
-import { starting } from './starting.ts'
+import { FILE_FIXES, starting } from './starting.ts'
 import { surveyLog } from './survey-log.ts'
 import type { Waiting } from './waiting.ts'
 import { ROTATION_OUTCOMES, wireRotation } from './wire-rotation.ts'
@@ -347,8 +347,8 @@ export interface OwnFiles {
 
 /** Waits for them, and for a policy directory. @throws Stopped */
 export async function ownFiles(config: Config, clock: Clock, waiting: Waiting): Promise<OwnFiles> {
-  const when = async <T>(setting: keyof typeof FIXES, path: string, parse: (text: string) => T) =>
-    await waiting.until({ setting, fix: FIXES[setting], problem: UnreadableFile }, () =>
+  const when = async <T>(setting: keyof typeof FILE_FIXES, path: string, parse: (text: string) => T) =>
+    await waiting.until({ setting, fix: FILE_FIXES[setting], problem: UnreadableFile }, () =>
       renewedFile({ path, clock, parse }),
     )
   const isSecure = (origin: string) => origin.startsWith('https:')
@@ -365,13 +365,6 @@ export async function ownFiles(config: Config, clock: Clock, waiting: Waiting): 
   ])
   return { kubernetesToken, kubernetesCa, vaultJwt, vaultCa }
 }
-
-const FIXES = {
-  KEYHOLE_KUBERNETES_TOKEN_FILE: 'mount a projected serviceAccountToken without audience there',
-  KEYHOLE_KUBERNETES_CACERT: 'mount ca.crt of the ConfigMap kube-root-ca.crt there',
-  KEYHOLE_VAULT_TOKEN_FILE: 'mount a projected serviceAccountToken there, of the audience that the Vault role names',
-  VAULT_CACERT: "put the PEM of the CA that signed Vault's certificate into the ConfigMap that is mounted there",
-} as const
 
 /** The two clients, each with its own pool, its own credentials and its own place in metrics and health. */
 function upstreams(

@@ -1,5 +1,6 @@
 /** Whom keyhole trusts, and what it shows to those who are to trust it. */
 import { X509Certificate } from 'node:crypto'
+import { FILE_FIXES } from '../starting.ts'
 import type { Checking, CheckName, Finding } from './finding.ts'
 import { counted, listed, ok, toFix } from './finding.ts'
 import type { CheckParts } from './ports.ts'
@@ -16,18 +17,8 @@ export interface Ca {
 }
 
 export async function* certificates({ files, clock }: CheckParts): Checking<Trusted> {
-  const kubernetes = yield* ca(
-    'kubernetes-ca',
-    files.kubernetesCa,
-    clock.now(),
-    'mount ca.crt of the ConfigMap kube-root-ca.crt there',
-  )
-  const vault = yield* ca(
-    'vault-ca',
-    files.vaultCa,
-    clock.now(),
-    "put the PEM of the CA that signed Vault's certificate into the ConfigMap that is mounted there",
-  )
+  const kubernetes = yield* ca('kubernetes-ca', files.kubernetesCa, clock.now(), FILE_FIXES.KEYHOLE_KUBERNETES_CACERT)
+  const vault = yield* ca('vault-ca', files.vaultCa, clock.now(), FILE_FIXES.VAULT_CACERT)
   return { kubernetes, vault }
 }
 
@@ -66,8 +57,7 @@ export async function* serving({ config, files, clock }: CheckParts): Checking {
     const why = config.KEYHOLE_PLAIN_HTTP === undefined ? 'on loopback' : 'as KEYHOLE_PLAIN_HTTP allows'
     return yield ok(check, `plain HTTP is served, ${why}: tokens and secrets are sent in the clear`)
   }
-  const fix =
-    'put a certificate that is valid now and its key into the Secret that is mounted there, as tls.crt and tls.key'
+  const fix = FILE_FIXES.KEYHOLE_TLS_CERT_FILE
   const read = yield* unlessMissing(check, files.certificate, fix)
   if (read?.found === undefined) return
   const certificate = new X509Certificate(read.found)

@@ -1,10 +1,8 @@
 /** Clocks: tokens are judged by ours, and two rotators by theirs. */
+import { MAX_SKEW_MS } from '../services/rotation/journal.ts'
 import type { CheckName, Finding } from './finding.ts'
 import { ok, toFix } from './finding.ts'
 import type { Peer } from './ports.ts'
-
-/** What one rotator forgives another. */
-const MAX_SKEW_MS = 10_000
 
 export function* clock(check: CheckName, { skewMs }: Peer): Generator<Finding> {
   const skew = skewMs()

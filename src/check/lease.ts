@@ -1,6 +1,6 @@
 /** The Lease of whoever rotates, and what it remembers. Read only. */
 import type { JournalState } from '../services/rotation/journal-state.ts'
-import { EMPTY_STATE, parseState } from '../services/rotation/journal-state.ts'
+import { EMPTY_STATE, parseState, STATE_ANNOTATION } from '../services/rotation/journal-state.ts'
 import type { LeaseRecord } from '../services/rotation/ports.ts'
 import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
@@ -37,8 +37,6 @@ export async function* lease(
     return undefined
   }
 }
-
-const STATE_ANNOTATION = 'keyhole.dev/rotation'
 
 function runsOutAt({ renewedAtMs, durationMs }: LeaseRecord): number {
   return renewedAtMs + durationMs

@@ -40,3 +40,8 @@ export async function* policyInForce({ openPolicy }: CheckParts): Checking<Check
   }))
   return { policy, keys }
 }
+
+/** As Vault has it: the mount, and the key. */
+export function pathOf({ mount, name }: TransitKey): string {
+  return `${mount}/${name}`
+}

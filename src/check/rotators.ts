@@ -9,6 +9,7 @@ import type { Checking, Finding } from './finding.ts'
 import { counted, ok, skipped, toFix, wait } from './finding.ts'
 import type { Remembered } from './lease.ts'
 import type { Checked, KeyUnderCheck } from './policy.ts'
+import { pathOf } from './policy.ts'
 import type { CheckParts } from './ports.ts'
 import type { Infos } from './transit-keys.ts'
 
@@ -27,7 +28,11 @@ export async function* rotators(
     yield* dropped(key, remembered, clock.now())
     const info = infos.get(key.transitKey.name)
     yield info === undefined
-      ? { check: 'other-rotators', status: 'skip', detail: `not looked at before ${pathOf(key)} can be read` }
+      ? {
+          check: 'other-rotators',
+          status: 'skip',
+          detail: `not looked at before ${pathOf(key.transitKey)} can be read`,
+        }
       : foreign(key, remembered, info, config.KEYHOLE_ROTATION_LEASE)
   }
 }
@@ -37,7 +42,7 @@ function* dropped({ transitKey, secrets }: KeyUnderCheck, { state }: Remembered,
   if (count === 0 || count === 'unknown') return
   yield wait(
     'key-versions',
-    `${counted(count, 'Secret')} under ${transitKey.mount}/${transitKey.name} left the policy lately: no old version is retired for a week`,
+    `${counted(count, 'Secret')} under ${pathOf(transitKey)} left the policy lately: no old version is retired for a week`,
     'if that was not meant, an older policy is in force, as after a rollback: put the grants back',
   )
 }
@@ -54,7 +59,7 @@ function foreign(
   const check = 'other-rotators'
   const { name } = key.transitKey
   const { latestVersion, createdAtMs } = info
-  const path = pathOf(key)
+  const path = pathOf(key.transitKey)
   if (isHeld || state.intents.some((intent) => intent.key === name)) {
     return ok(check, `${path}: a rotation is under way, or unfinished`)
   }
@@ -75,8 +80,4 @@ function foreign(
     `${path}: version ${latestVersion} was made at ${made}, by none of the rotations on the Lease ${lease}`,
     `${remedy}. If it was made by hand or by auto_rotate_period, keyhole rotate --rewrap takes it up`,
   )
-}
-
-function pathOf({ transitKey: { mount, name } }: KeyUnderCheck): string {
-  return `${mount}/${name}`
 }

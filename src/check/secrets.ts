@@ -8,6 +8,7 @@ import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
 import { counted, listed, ok, skipped, toFix, wait } from './finding.ts'
 import type { Checked, KeyUnderCheck } from './policy.ts'
+import { pathOf } from './policy.ts'
 import type { CheckParts, KubernetesPort } from './ports.ts'
 import { each } from './step.ts'
 
@@ -39,7 +40,7 @@ export async function* secrets(
   return found
 }
 
-function* told({ transitKey: { name, mount } }: KeyUnderCheck, inspected: readonly Inspected[]): Generator<Finding> {
+function* told({ transitKey }: KeyUnderCheck, inspected: readonly Inspected[]): Generator<Finding> {
   for (const one of inspected) if (isBlocked(one)) yield blocked(one.secret, one.blocked)
   const good = inspected.filter(isLocated)
   const versions = [...new Set(good.flatMap(({ parts }) => parts.map(({ keyVersion }) => keyVersion)))]
@@ -48,7 +49,7 @@ function* told({ transitKey: { name, mount } }: KeyUnderCheck, inspected: readon
       ? ''
       : `, of versions ${listed(versions.sort((a, b) => a - b).map((version) => `v${version}`))}`
   if (good.length > 0 || inspected.length === 0) {
-    yield ok('secrets', `${counted(good.length, 'Secret')} under ${mount}/${name}${at}`)
+    yield ok('secrets', `${counted(good.length, 'Secret')} under ${pathOf(transitKey)}${at}`)
   }
 }
 

@@ -6,6 +6,7 @@ import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
 import { listed, ok, skipped, toFix } from './finding.ts'
 import type { Checked } from './policy.ts'
+import { pathOf } from './policy.ts'
 import type { CheckParts, VaultPort } from './ports.ts'
 import type { Found } from './secrets.ts'
 import { step } from './step.ts'
@@ -49,10 +50,6 @@ export async function* transitKeys(
 
 function usedBy({ config }: CheckParts, { vaultRoles }: TransitKey): readonly [read: string, rotate: string] {
   return [vaultRoles.read ?? config.KEYHOLE_VAULT_ROLE, vaultRoles.rotate ?? config.KEYHOLE_VAULT_ROTATE_ROLE]
-}
-
-function pathOf({ mount, name }: TransitKey): string {
-  return `${mount}/${name}`
 }
 
 async function* reads(parts: CheckParts, port: VaultPort, key: TransitKey): Checking<boolean> {

@@ -5,6 +5,9 @@
 import * as z from 'zod'
 import { BLOCKED } from '../../contract.ts'
 
+/** Of the Lease, with the state as JSON. */
+export const STATE_ANNOTATION = 'keyhole.dev/rotation'
+
 /** What a rotation of one Transit key has set out to do, written before anything changes and gone once it is done. */
 export interface Intent {
   readonly id: string

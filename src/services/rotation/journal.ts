@@ -10,7 +10,7 @@ import type { UpstreamKind } from '../../errors.ts'
 import { KeyholeError, UpstreamError } from '../../errors.ts'
 import { kubernetesRefusal } from '../upstream.ts'
 import type { JournalState, RunMark } from './journal-state.ts'
-import { EMPTY_STATE, formatState, parseState } from './journal-state.ts'
+import { EMPTY_STATE, formatState, parseState, STATE_ANNOTATION } from './journal-state.ts'
 import { isTransient, pause } from './patience.ts'
 import type { LeaseName, LeaseRecord, Leases } from './ports.ts'
 
@@ -53,6 +53,9 @@ export interface Journal {
   look(signal: AbortSignal): Promise<Found>
 }
 
+/** How far the clocks of two rotators may be apart. */
+export const MAX_SKEW_MS = 10_000
+
 export interface JournalOptions {
   readonly leases: Leases
   readonly name: LeaseName
@@ -65,7 +68,6 @@ export interface JournalOptions {
   readonly skewMs: number
 }
 
-const STATE_ANNOTATION = 'keyhole.dev/rotation'
 const NEVER_HELD: LeaseRecord = {
   resourceVersion: '',
   holder: '',
