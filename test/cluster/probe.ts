@@ -2,7 +2,6 @@
  * Pods that ask keyhole, as a team's own would: with their ServiceAccount's projected token, by the Service's DNS name, trusting
  * keyhole's CA and nothing else. They run on keyhole's image, which has Node and no shell, and print hashes of values only.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../servers/until.ts'
 import type { ClusterWorld } from './world.ts'
 
@@ -26,8 +25,7 @@ export interface Answer {
 /** Asks once, from a pod of its own that is gone afterwards. */
 export async function ask(world: ClusterWorld, asking: Asking): Promise<Answer> {
   await using pod = await startProbe(world, { ...asking, script: ASK_ONCE })
-  await until(`${pod.name} ends`, async () => /Succeeded|Failed/.test(await pod.phase()), PATIENCE)
-  return JSON.parse(await pod.log()) as Answer
+  return await pod.result<Answer>()
 }
 
 export interface Load extends AsyncDisposable {
@@ -59,7 +57,8 @@ export interface Probe extends Asking {
 
 export interface ProbePod extends AsyncDisposable {
   readonly name: string
-  phase(): Promise<string>
+  /** What it printed, as JSON, once it has ended. */
+  result<T>(): Promise<T>
   log(): Promise<string>
   lastLine(): Promise<string>
 }
@@ -79,14 +78,20 @@ export async function startProbe({ kubectl, image }: ClusterWorld, probe: Probe)
     return kubectl('-n', namespace, 'get', 'pod', name, '-o', 'jsonpath={.status.phase}')
   }
 
+  function log(): Promise<string> {
+    return kubectl('-n', namespace, 'logs', name)
+  }
+
   return {
     name,
-    phase,
-    log: () => kubectl('-n', namespace, 'logs', name),
+    async result<T>() {
+      await until(`${name} ends`, async () => /Succeeded|Failed/.test(await phase()), PATIENCE)
+      return JSON.parse(await log()) as T
+    },
+    log,
     lastLine: () => kubectl('-n', namespace, 'logs', name, '--tail=1'),
     async [Symbol.asyncDispose]() {
       await kubectl('-n', namespace, 'delete', 'pod', name, '--grace-period=1', '--wait=false')
-      await sleep(0)
     },
   }
 }

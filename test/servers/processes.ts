@@ -136,7 +136,8 @@ export function asFlags(flags: Readonly<Record<string, string>>): readonly strin
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`)
 }
 
-function answersOk(url: string): Promise<boolean> {
+/** Of a server on plain HTTP. */
+export function answersOk(url: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     get(url, (incoming) => resolve(incoming.resume().statusCode === 200)).on('error', reject)
   })

@@ -1,6 +1,7 @@
 /** etcd, the API server with everything that `restricted` namespaces need, the controllers, and the scheduler. */
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
+import { get } from 'node:https'
 import { join } from 'node:path'
 import { bearer, caller } from '../../servers/call.ts'
 import type { Authority } from '../../servers/certificates.ts'
@@ -109,9 +110,8 @@ function scheduler({ node, directory, people }: NodeLayout): ServerProcess {
 }
 
 /** Of a server on loopback with a certificate that it made itself. */
-async function healthy(url: string): Promise<boolean> {
-  const { get } = await import('node:https')
-  return await new Promise((resolve, reject) => {
+function healthy(url: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
     get(url, { rejectUnauthorized: false, agent: false }, (incoming) =>
       resolve(incoming.resume().statusCode === 200),
     ).on('error', reject)

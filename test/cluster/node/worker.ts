@@ -1,10 +1,9 @@
 /** containerd, the kubelet, kube-proxy, CoreDNS and kube-router: what turns a control plane into a node that runs pods. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { get } from 'node:http'
 import { join } from 'node:path'
 import { bearer, caller } from '../../servers/call.ts'
-import { asFlags } from '../../servers/processes.ts'
+import { answersOk, asFlags } from '../../servers/processes.ts'
 import type { ServerProcess } from '../../servers/server-process.ts'
 import { serverProcess } from '../../servers/server-process.ts'
 import type { NodeLayout } from './control-plane.ts'
@@ -152,7 +151,7 @@ export function kubeProxy({ node, directory, people }: NodeLayout): ServerProces
     }),
     cwd: directory,
     logFile: join(directory, 'kube-proxy.log'),
-    ready: () => answers(`http://${health}/livez`),
+    ready: () => answersOk(`http://${health}/livez`),
     readyWithinMs: 60_000,
   })
 }
@@ -179,7 +178,7 @@ export function coredns({ node, directory, people }: NodeLayout): ServerProcess 
     args: ['-conf', file],
     cwd: directory,
     logFile: join(directory, 'coredns.log'),
-    ready: () => answers(`http://${health}/health`),
+    ready: () => answersOk(`http://${health}/health`),
     readyWithinMs: 60_000,
   })
 }
@@ -203,13 +202,7 @@ export function policyEngine({ node, directory, people }: NodeLayout): ServerPro
     }),
     cwd: directory,
     logFile: join(directory, 'kube-router.log'),
-    ready: () => answers(`http://127.0.0.1:${port}/healthz`),
+    ready: () => answersOk(`http://127.0.0.1:${port}/healthz`),
     readyWithinMs: 60_000,
-  })
-}
-
-function answers(url: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    get(url, { agent: false }, (incoming) => resolve(incoming.resume().statusCode === 200)).on('error', reject)
   })
 }

@@ -1,6 +1,5 @@
 /** Who may talk to whom, enforced. Needs a cluster whose network enforces NetworkPolicies. */
 import { describe, expect, test } from 'vitest'
-import { until } from '../../servers/until.ts'
 import { NAMESPACE, podsOf } from '../installation.ts'
 import { startProbe } from '../probe.ts'
 import type { ClusterWorld } from '../world.ts'
@@ -37,11 +36,7 @@ async function connects(
   targets: readonly string[],
 ): Promise<readonly string[]> {
   await using pod = await startProbe(world, { namespace, serviceAccount, script: connectTo(targets) })
-  await until(`${pod.name} ends`, async () => /Succeeded|Failed/.test(await pod.phase()), {
-    withinMs: 60_000,
-    everyMs: 500,
-  })
-  return JSON.parse(await pod.log()) as readonly string[]
+  return await pod.result<readonly string[]>()
 }
 
 /** A program that prints whether each `HOST:PORT` takes a connection within three seconds; refused is as shut as unanswered. */

@@ -113,9 +113,5 @@ async function atEach(world: ClusterWorld, ips: readonly string[], of: string): 
     }
     console.log(JSON.stringify(await Promise.all(${JSON.stringify(ips)}.map(admitted))))`
   await using pod = await startProbe(world, { namespace: 'payments', serviceAccount: 'api', script })
-  await until(`${pod.name} ends`, async () => /Succeeded|Failed/.test(await pod.phase()), {
-    withinMs: 60_000,
-    everyMs: 500,
-  })
-  return JSON.parse(await pod.log()) as readonly string[]
+  return await pod.result<readonly string[]>()
 }
