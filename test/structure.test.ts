@@ -66,15 +66,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   standins: ['clock.ts'],
   client: ['contract.ts'],
   check: ['services', 'policy', 'clock.ts', 'config.ts', 'contract.ts', 'errors.ts', 'opaque.ts', 'starting.ts'],
+  'vault-setup': ['services', 'policy', 'errors.ts'],
   cli: [
     'check',
+    'vault-setup',
     'client',
     'policy',
     'config.ts',
     'wire-check.ts',
+    'wire-vault-setup.ts',
     'contract.ts',
     'clock.ts',
+    'errors.ts',
     'service-process.ts',
+    'starting.ts',
     'told.ts',
     'version.ts',
   ],
@@ -95,12 +100,12 @@ describe('imports', () => {
     })
   }
 
-  test('only wire.ts, and wire-check.ts for a look without serving, see the clients of external/', () => {
+  test('only wire.ts, wire-check.ts for a look without serving and wire-vault-setup.ts see the clients of external/', () => {
     const seers = sources.filter(
       ({ path, imports }) =>
         roomOf(path) !== 'external' && imports(true).some((target) => roomOf(target) === 'external'),
     )
-    expect(seers.map(({ path }) => path).toSorted()).toEqual(['wire-check.ts', 'wire.ts'])
+    expect(seers.map(({ path }) => path).toSorted()).toEqual(['wire-check.ts', 'wire-vault-setup.ts', 'wire.ts'])
   })
 
   test('only external/ knows the SDKs and undici', () => {

@@ -1,5 +1,7 @@
-# The role keyhole-rotate, which rotates: it makes versions and has ciphertext rewrapped, and can decrypt nothing. One group of
-# blocks a key.
+# The role keyhole-rotate, which rotates: it makes versions and has ciphertext rewrapped, and can decrypt nothing. Of the
+# configuration of a key it may set the oldest version that opens, and no other parameter: `exportable` and
+# `allow_plaintext_backup` would let the key itself out, for good.
+
 path "transit/rewrap/payments" {
   capabilities = ["update"]
 }
@@ -12,8 +14,6 @@ path "transit/keys/payments/rotate" {
   capabilities = ["update"]
 }
 
-# Of the key's configuration the oldest version that opens, and no other parameter: `exportable` and `allow_plaintext_backup` would
-# let the key itself out, for good.
 path "transit/keys/payments/config" {
   capabilities       = ["update"]
   allowed_parameters = { "min_decryption_version" = [] }

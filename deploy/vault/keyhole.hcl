@@ -1,4 +1,6 @@
-# The role keyhole, which reads: to decrypt with the Transit keys of its policy, and nothing else. One block a key.
+# The role keyhole, which reads: to decrypt with the Transit keys of its policy, and nothing else.
+# `update` alone: with `create`, encrypting under a name that is missing would make a key that is not derived.
+
 path "transit/decrypt/payments" {
   capabilities = ["update"]
 }

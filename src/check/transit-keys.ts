@@ -123,23 +123,22 @@ async function* rotates(
 ): Checking<TransitKeyInfo | undefined> {
   try {
     const info = await step(parts, (signal) => port.readKeyForRotating(key, signal))
-    const { latestVersion, minDecryptionVersion } = info
-    const kind = await step(parts, (signal) => port.rewrapRefusal(key, signal))
-    if (kind === 'forbidden') {
+    const versions = `versions ${info.minDecryptionVersion} to ${info.latestVersion} open`
+    // A key that nobody may rotate is looked at for the ledger, and needs no more.
+    if (key.rotation.admins.length === 0) {
+      yield ok('transit-keys', `${pathOf(key)} may be read about, and nobody may rotate it; ${versions}`)
+    } else if ((await step(parts, (signal) => port.rewrapRefusal(key, signal))) === 'forbidden') {
       yield toFix(
         'transit-keys',
         `${pathOf(key)} may be read about, and not rewrapped`,
         `give the Vault role that rotates "update" on ${key.mount}/rewrap/${key.name}`,
       )
-    } else {
-      yield ok(
-        'transit-keys',
-        `${pathOf(key)} may be rewrapped; versions ${minDecryptionVersion} to ${latestVersion} open`,
-      )
-    }
+    } else yield ok('transit-keys', `${pathOf(key)} may be rewrapped; ${versions}`)
     // Where reads are served they tell.
     if (!parts.config.serves.read) {
-      const below = [...versionsOf(found.get(key.name) ?? [])].filter(([version]) => version < minDecryptionVersion)
+      const below = [...versionsOf(found.get(key.name) ?? [])].filter(
+        ([version]) => version < info.minDecryptionVersion,
+      )
       for (const [version, inIt] of below) yield belowMinimum(key, version, inIt)
       if (below.length === 0) yield ok('key-versions', `${pathOf(key)} opens every version that its Secrets have`)
     }

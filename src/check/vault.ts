@@ -98,7 +98,7 @@ function refusal({ config }: CheckParts, role: string, { refused }: LoginRefused
   const at = `auth/${config.KEYHOLE_VAULT_AUTH_MOUNT}/role/${role}`
   const account = own.subject?.replace(/^system:serviceaccount:/, '').replace(':', '/') ?? 'this ServiceAccount'
   const [detail, fix] = {
-    'role-missing': [`there is no role ${role}`, `create ${at}: docs/how-to/set-up-vault.md says how`],
+    'role-missing': [`there is no role ${role}`, `create ${at}: keyhole vault setup does`],
     audience: [
       `role ${role} asks for another audience than ${listed(own.audiences)}`,
       `let audience= of ${at} and the projected token name the same`,

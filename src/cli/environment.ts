@@ -48,7 +48,8 @@ const MISNOMERS: Readonly<Record<string, string>> = {
   KEYHOLE_TOKEN: 'Put the token into a file, and name that in KEYHOLE_TOKEN_FILE.',
 }
 
-function originOf(text: string): string | { readonly wrong: string } {
+/** Never quotes what it was given, which may hold credentials. */
+export function originOf(text: string): string | { readonly wrong: string } {
   const url = /^https?:\/\/[^/@?#\\\s]+\/?$/i.test(text) ? URL.parse(text) : null
   if (url === null) return { wrong: 'must be https://HOST[:PORT] with nothing behind, or http:// on loopback' }
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
@@ -62,7 +63,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** The errno of why; undefined for a file that can be read. */
-function unreadable(path: string): string | undefined {
+export function unreadable(path: string): string | undefined {
   try {
     accessSync(path, constants.R_OK)
     return undefined

@@ -9,18 +9,24 @@ import { EXIT } from './world.ts'
 const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   check: async () => (await import('./check.ts')).check,
   'manifests rbac': async () => (await import('./manifests-rbac.ts')).manifestsRbac,
+  'manifests vault': async () => (await import('./manifests-vault.ts')).manifestsVault,
   rotate: async () => (await import('./rotate.ts')).rotate,
   serve: async () => (await import('./serve.ts')).serve,
+  'vault check': async () => (await import('./vault-check.ts')).vaultCheck,
+  'vault setup': async () => (await import('./vault-setup.ts')).vaultSetup,
 }
 
 const HELP = `keyhole VERB [FLAGS]
 
-  check           say what an installation lacks, and what to do about it
-  manifests rbac  write the rights on Secrets that a policy asks for
-  rotate          move Secrets to a new version of their Transit keys
-  serve           the service itself
-  --help          this text; keyhole VERB --help tells about a verb
-  --version       the version
+  check            say what an installation lacks, and what to do about it
+  manifests rbac   write the rights on Secrets that a policy asks for
+  manifests vault  write the Vault policies that a policy asks for
+  rotate           move Secrets to a new version of their Transit keys
+  serve            the service itself
+  vault check      say what Vault lacks for a policy, gives beyond it, and who else may use its keys
+  vault setup      make Vault what a policy asks for
+  --help           this text; keyhole VERB --help tells about a verb
+  --version        the version
 `
 
 async function main(world: World): Promise<ExitCode> {

@@ -2,18 +2,8 @@
  * The Roles and RoleBindings that name Secrets, as objects and as YAML. One name on a line and everything sorted: a grant
  * more is a line more. Every rule names its Secrets: a rule that names none would be about all of them.
  */
+import type { Identities, ServiceAccount } from '../policy/identities.ts'
 import type { NamedSecrets, SecretName } from '../policy/secrets-named.ts'
-
-export interface ServiceAccount {
-  readonly namespace: string
-  readonly name: string
-}
-
-export interface Identities {
-  readonly reader: ServiceAccount
-  /** Absent: nobody rotates. */
-  readonly rotator?: ServiceAccount | undefined
-}
 
 export type RbacObject = Role | RoleBinding
 

@@ -98,19 +98,15 @@ const subdomain = z
   )
 
 // These become segments of Vault's paths: no `..`, no slash but a mount's inner ones, nothing to escape.
-const vaultName = z
-  .string()
-  .regex(
-    /^(?=.{1,128}$)(?!.*\.\.)\w([\w.-]*\w)?$/,
-    'must be 1 to 128 letters, digits, "_", "-" and ".", beginning and ending with a letter, digit or "_", without ".."',
-  )
+export const VAULT_NAME = /^(?=.{1,128}$)(?!.*\.\.)\w([\w.-]*\w)?$/
+export const VAULT_NAME_RULE =
+  'must be 1 to 128 letters, digits, "_", "-" and ".", beginning and ending with a letter, digit or "_", without ".."'
+const vaultName = z.string().regex(VAULT_NAME, VAULT_NAME_RULE)
 
-const mount = z
-  .string()
-  .regex(
-    /^(?=.{1,256}$)(?!.*\.\.)\w([\w.-]*\w)?(\/\w([\w.-]*\w)?)*$/,
-    'must be a path such as transit or teams/transit: letters, digits, "_", "-" and "." between slashes, no slash around it, no ".."',
-  )
+export const VAULT_PATH = /^(?=.{1,256}$)(?!.*\.\.)\w([\w.-]*\w)?(\/\w([\w.-]*\w)?)*$/
+export const VAULT_PATH_RULE =
+  'must be a path such as transit or teams/transit: letters, digits, "_", "-" and "." between slashes, no slash around it, no ".."'
+const mount = z.string().regex(VAULT_PATH, VAULT_PATH_RULE)
 
 const dataKey = z.string().regex(DATA_KEY, DATA_KEY_RULE)
 

@@ -43,7 +43,7 @@ describe('a Vault role', () => {
     expect((await pod.get('/secrets', 'api')).status).toBe(200)
     expect(JSON.parse((await pod.get('/secrets/db', 'api')).body)).toMatchObject({ code: 'KEY_UNUSABLE' })
     expect(await told(READ)).toEqual([
-      'fix   vault-login: there is no role keyhole. Create auth/kubernetes/role/keyhole: docs/how-to/set-up-vault.md says how',
+      'fix   vault-login: there is no role keyhole. Create auth/kubernetes/role/keyhole: keyhole vault setup does',
     ])
     installation.standins.vault.putRole(ROLE)
     await until(async () => (await pod.get('/secrets/db', 'api')).status === 200)

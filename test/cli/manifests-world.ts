@@ -1,10 +1,12 @@
-/** `keyhole manifests rbac` in this process, on policy files of a test's own. */
+/** `keyhole manifests` in this process, on policy files of a test's own. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { manifestsRbac } from '../../src/cli/manifests-rbac.ts'
+import { manifestsVault } from '../../src/cli/manifests-vault.ts'
 import type { RbacObject } from '../../src/cli/rbac.ts'
+import type { Verb } from '../../src/cli/world.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { expectHarmless } from './world.ts'
 
@@ -31,7 +33,15 @@ export function filesOf(files: Readonly<Record<string, string>>): Files {
   return { directory, path, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) }
 }
 
-export async function generate(...args: readonly string[]): Promise<Generated> {
+export function generate(...args: readonly string[]): Promise<Generated> {
+  return run(manifestsRbac, args)
+}
+
+export function generateVault(...args: readonly string[]): Promise<Generated> {
+  return run(manifestsVault, args)
+}
+
+async function run(verb: Verb, args: readonly string[]): Promise<Generated> {
   const printed = { stdout: '', stderr: '' }
   const to = (name: 'stdout' | 'stderr') => ({
     write(text: string) {
@@ -39,7 +49,7 @@ export async function generate(...args: readonly string[]): Promise<Generated> {
     },
   })
   const clock = virtualClock(0)
-  const exit = await manifestsRbac(args, {
+  const exit = await verb(args, {
     environment: {},
     stdout: to('stdout'),
     stderr: to('stderr'),

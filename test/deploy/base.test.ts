@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { SETTINGS } from '../../src/config.ts'
 import { openPolicy } from '../../src/policy/current.ts'
 import { VERSION } from '../../src/version.ts'
-import { generate } from '../cli/manifests-world.ts'
+import { generate, generateVault } from '../cli/manifests-world.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { installation } from './installation.ts'
 import type { KubeObject } from './objects.ts'
@@ -61,10 +61,18 @@ describe('the policy', () => {
     const { scripts } = parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
     const text = readFileSync(join(K8S, 'base/rbac-secrets.yaml'), 'utf8')
     const [, command = ''] = /^#.*\n# {3}keyhole (.*)\n---\n/.exec(text) ?? []
-    expect(scripts['manifests']).toBe(`node src/cli/main.ts ${command}`)
+    expect(scripts['manifests']?.split(' && ')[0]).toBe(`node src/cli/main.ts ${command}`)
     const args = command.replaceAll('=deploy/', `=${ROOT}/deploy/`).replace('--write=', '--check=').split(' ')
     expect(args.slice(0, 2)).toEqual(['manifests', 'rbac'])
     expect(await generate(...args.slice(2))).toEqual({ exit: 0, stdout: '', stderr: '' })
+  })
+
+  test('asks for the Vault policies of deploy/vault, by the command after that one', async () => {
+    const { scripts } = parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+    const flags = '--policy=deploy/k8s/base/policy --write=deploy/vault'
+    expect(scripts['manifests']?.split(' && ')[1]).toBe(`node src/cli/main.ts manifests vault ${flags}`)
+    const args = flags.replaceAll('=deploy/', `=${ROOT}/deploy/`).replace('--write=', '--check=').split(' ')
+    expect(await generateVault(...args)).toEqual({ exit: 0, stdout: '', stderr: '' })
   })
 })
 

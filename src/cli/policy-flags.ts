@@ -1,0 +1,79 @@
+/** What the verbs share that work from a directory of policy documents: its flags, and reading it whole or not at all. */
+import { join } from 'node:path'
+import type { Clock } from '../clock.ts'
+import { openPolicy, PolicyDirectoryError } from '../policy/current.ts'
+import type { Identities, ServiceAccount } from '../policy/identities.ts'
+import type { Policy } from '../policy/in-force.ts'
+import { formatProblem } from '../policy/problems.ts'
+import { shellWord } from '../policy/words.ts'
+import type { Flag, Flags } from './flags.ts'
+import type { Screen } from './screen.ts'
+
+const account: NonNullable<Flag['check']> = (value) =>
+  /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(
+    value,
+  )
+    ? undefined
+    : 'must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'
+
+export const POLICY_FLAGS = {
+  policy: { value: 'DIR' },
+  reader: { value: 'keyhole/keyhole', check: account },
+  rotator: { value: 'keyhole/keyhole-rotate', check: account },
+  'reads-only': {},
+} as const satisfies Readonly<Record<string, Flag>>
+
+export interface PolicyAsked extends Identities {
+  readonly policy: string
+}
+
+/** @param complaints gets what is wrong, in sentences; what is returned is then of no use. */
+export function readPolicyFlags(flags: Flags, complaints: string[]): PolicyAsked {
+  const policy = flags.value('policy')
+  if (policy === undefined) complaints.push('--policy is required: the directory of the policy documents.')
+  if (flags.has('reads-only') && flags.has('rotator')) complaints.push('--reads-only and --rotator do not go together.')
+  return {
+    policy: policy ?? '',
+    reader: accountOf(flags.value('reader') ?? POLICY_FLAGS.reader.value),
+    rotator: flags.has('reads-only') ? undefined : accountOf(flags.value('rotator') ?? POLICY_FLAGS.rotator.value),
+  }
+}
+
+function accountOf(text: string): ServiceAccount {
+  const [namespace = '', name = ''] = text.split('/')
+  return { namespace, name }
+}
+
+/** The same flags again, as one types them; without those that say what is so anyway. */
+export function policyFlagsText({ policy, reader, rotator }: PolicyAsked): readonly string[] {
+  const identity = (name: 'reader' | 'rotator', { namespace, name: of }: ServiceAccount) => {
+    const text = `${namespace}/${of}`
+    return text === POLICY_FLAGS[name].value ? [] : [`--${name}=${text}`]
+  }
+  return [
+    `--policy=${shellWord(policy)}`,
+    ...identity('reader', reader),
+    ...(rotator === undefined ? ['--reads-only'] : identity('rotator', rotator)),
+  ]
+}
+
+/** Undefined if there is an error anywhere in it; whatever is wrong is told. */
+export async function policyIn(directory: string, clock: Clock, screen: Screen): Promise<Policy | undefined> {
+  try {
+    const source = await openPolicy({ directory, clock, watch: false, changed() {} })
+    source.close()
+    const problems = source.problems()
+    for (const problem of problems) {
+      const isError = problem.level === 'error'
+      screen.line(formatProblem({ ...problem, file: join(directory, problem.file) }), isError ? 'bad' : 'plain')
+    }
+    const policy = source.current()
+    // Whoever names a wrong directory does not mean to take all rights away.
+    const isEmpty = policy.grants.size + policy.transitKeys.size === 0
+    return isEmpty || problems.some(({ level }) => level === 'error') ? undefined : policy
+  } catch (error) {
+    if (!(error instanceof PolicyDirectoryError)) throw error
+    screen.line(error.message, 'bad')
+    return undefined
+  }
+}

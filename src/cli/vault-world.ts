@@ -1,0 +1,122 @@
+/** What `keyhole vault setup` and `keyhole vault check` begin with and end with. */
+import { UpstreamError } from '../errors.ts'
+import { StartError } from '../starting.ts'
+import type { Finding, Status } from '../vault-setup/differences.ts'
+import type { Looking } from '../vault-setup/found.ts'
+import type { Wanted } from '../vault-setup/wanted.ts'
+import type { Administration } from '../wire-vault-setup.ts'
+import { openAdministration } from '../wire-vault-setup.ts'
+import type { Flag, Flags } from './flags.ts'
+import { readFlags } from './flags.ts'
+import { policyIn } from './policy-flags.ts'
+import type { Screen, Style } from './screen.ts'
+import { openScreen } from './screen.ts'
+import type { VaultAsked } from './vault-flags.ts'
+import { readVaultAccess, readVaultFlags, wantedOf } from './vault-flags.ts'
+import type { ExitCode, World } from './world.ts'
+import { EXIT } from './world.ts'
+
+export interface Opened {
+  readonly wanted: Wanted
+  readonly asked: VaultAsked
+  readonly flags: Flags
+  /** stderr: for people, where stdout may be a document. */
+  readonly screen: Screen
+  readonly origin: string
+  readonly looking: Looking
+}
+
+export interface Asked {
+  /** `vault setup` */
+  readonly verb: string
+  readonly help: string
+  readonly flags: Readonly<Record<string, Flag>>
+}
+
+/** Reads flags, environment and policy, opens Vault, and tells what went wrong with any of it. */
+export async function withVault(
+  { verb, help, flags: declared }: Asked,
+  args: readonly string[],
+  world: World,
+  act: (opened: Opened) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const complaints: string[] = []
+  const flags = readFlags(args, declared, complaints)
+  if (flags.has('help')) {
+    world.stdout.write(help)
+    return EXIT.done
+  }
+  const screen = openScreen(world.stderr, world.environment)
+  const asked = readVaultFlags(flags, complaints)
+  const access = readVaultAccess(world.environment, complaints)
+  const policy = complaints.length > 0 ? undefined : await policyIn(asked.policy, world.clock, screen)
+  if (policy === undefined && complaints.length === 0) complaints.push('the policy is refused.')
+  const wanted = policy && wantedOf(policy, asked, complaints)
+  if (wanted === undefined || complaints.length > 0) return refuse(complaints)
+  const token = 'file' in access.token ? access.token : { text: world.environment['VAULT_TOKEN'] ?? '' }
+  let administration: Administration | undefined
+  try {
+    administration = await openAdministration({ ...access, token, clock: world.clock })
+    const { vault } = administration
+    const progress = (done: number, total: number) => screen.redraw(`Looking at Vault: ${done} of ${total}`)
+    return await act({
+      wanted,
+      asked,
+      flags,
+      screen,
+      origin: access.origin,
+      looking: { vault, signal: world.signal, progress },
+    })
+  } catch (error) {
+    if (error instanceof StartError) {
+      screen.line(`keyhole ${verb}: ${error.message}.`, 'bad')
+      return EXIT.usage
+    }
+    if (!(error instanceof UpstreamError)) throw error
+    return await failed(error, administration)
+  } finally {
+    await administration?.close()
+  }
+
+  function refuse(sentences: readonly string[]): ExitCode {
+    for (const sentence of sentences) screen.line(`keyhole ${verb}: ${sentence}`, 'bad')
+    screen.line(`Nothing was asked of Vault. keyhole ${verb} --help tells more.`)
+    return EXIT.usage
+  }
+
+  async function failed(error: UpstreamError, opened: Administration | undefined): Promise<ExitCode> {
+    const { words, exit } = failureOf(error)
+    const why = words === UNTRUSTED ? `: ${await opened?.whyUntrusted(world.signal)}` : ''
+    screen.line(`keyhole ${verb}: ${words}${why}.`, 'bad')
+    return exit
+  }
+}
+
+const UNTRUSTED = "Vault's certificate is not trusted. VAULT_CACERT must hold the CA that signed it"
+
+function failureOf({ kind, status, cause }: UpstreamError): { readonly words: string; readonly exit: ExitCode } {
+  const outcome = cause instanceof Error && 'code' in cause ? String(cause.code) : kind
+  if (outcome === 'tls') return { words: UNTRUSTED, exit: EXIT.unavailable }
+  if (kind === 'sealed') return { words: 'Vault is sealed. Unseal it: vault operator unseal', exit: EXIT.unavailable }
+  if (kind === 'standby')
+    return { words: 'this Vault is a standby, and has nobody to forward to', exit: EXIT.unavailable }
+  if (kind === 'forbidden') {
+    return {
+      words:
+        'Vault refuses this token (403). Its policies must let it do what is asked for, and it must not have expired',
+      exit: EXIT.refused,
+    }
+  }
+  if (status === undefined || status === 429 || status >= 500) {
+    const words = status === undefined ? `no answer from Vault: ${outcome}` : `Vault answers ${status}`
+    return { words: `${words}. See that it runs, and that VAULT_ADDR is its origin`, exit: EXIT.unavailable }
+  }
+  return { words: `Vault answers ${status}. Its log says why`, exit: EXIT.refused }
+}
+
+const STYLES: Readonly<Record<Status, Style>> = { ok: 'good', lacks: 'bad', wide: 'bad', note: 'bold', skip: 'bold' }
+
+export function findingLine({ status, about, detail, fix }: Finding): readonly [text: string, style: Style] {
+  const what = fix === undefined ? detail : `${detail}. ${fix[0]?.toUpperCase()}${fix.slice(1)}`
+  return [`${status.padEnd(5)}  ${about}: ${what}`, STYLES[status]]
+}

@@ -1,0 +1,44 @@
+/** The writes of a plan, one after the other, and then a look at what came of them. */
+import type { Finding, Write } from './differences.ts'
+import { differences } from './differences.ts'
+import type { Looking } from './found.ts'
+import { look } from './found.ts'
+import type { Wanted } from './wanted.ts'
+
+export interface Plan {
+  /** In the order in which they are to be made. */
+  readonly writes: readonly (Finding & { readonly write: Write })[]
+  /** What has to be settled by a person first; while there is any, nothing is written. */
+  readonly stops: readonly Finding[]
+  /** What is not as it should be, and no write makes so: it stops nothing. */
+  readonly remains: readonly Finding[]
+  readonly all: readonly Finding[]
+}
+
+/** @throws UpstreamError */
+export async function planFor(wanted: Wanted, looking: Looking): Promise<Plan> {
+  const all = differences(wanted, await look(wanted, looking))
+  return {
+    all,
+    writes: all.flatMap((finding) => (finding.write === undefined ? [] : [{ ...finding, write: finding.write }])),
+    stops: all.filter(({ stops, status }) => stops === true || status === 'skip'),
+    remains: all.filter(({ status, write, stops }) => status === 'wide' && write === undefined && stops !== true),
+  }
+}
+
+export interface Writing extends Looking {
+  /** The text of a file, such as a token's. */
+  readFile(path: string): string
+  /** Before each write. */
+  began(finding: Finding, at: number): void
+}
+
+/** @throws UpstreamError of the write that failed: those before it are done, and the same again goes on from there. */
+export async function carryOut({ writes }: Plan, { vault, signal, readFile, began }: Writing): Promise<void> {
+  for (const [at, finding] of writes.entries()) {
+    const { path, data, files = {} } = finding.write
+    began(finding, at)
+    const read = Object.entries(files).map(([field, file]) => [field, readFile(file)] as const)
+    await vault.write(path, { ...data, ...Object.fromEntries(read) }, signal)
+  }
+}

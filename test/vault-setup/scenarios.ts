@@ -1,0 +1,315 @@
+/** What setting Vault up does, as tests that the model and a real Vault both have to pass. */
+import { beforeEach, describe, expect, test } from 'vitest'
+import { look } from '../../src/vault-setup/found.ts'
+import { othersOf } from '../../src/vault-setup/others.ts'
+import { policyText } from '../../src/vault-setup/policy-text.ts'
+import type { Fields, VaultAdmin } from '../../src/vault-setup/port.ts'
+import { createAuthority } from '../certificates.ts'
+import type { Installation } from './installation.ts'
+import { about, HOST, installation } from './installation.ts'
+
+const signal = new AbortController().signal
+let count = 0
+
+/** @param authType what the Kubernetes auth method is registered as. */
+export function scenarios(open: () => VaultAdmin, authType?: string): void {
+  let vault: VaultAdmin
+  let here: Installation
+  beforeEach(() => {
+    vault = open()
+    count += 1
+    here = installation(vault, `setup-${count}`, authType)
+  })
+
+  const read = async (path: string): Promise<Fields> => (await vault.read(path, signal)) ?? {}
+  const write = (path: string, data: Fields) => vault.write(path, data, signal)
+  const done = async () => {
+    const left = await here.setUp()
+    expect([...left.stops, ...left.writes]).toEqual([])
+    return left
+  }
+
+  describe('a Vault that has nothing', () => {
+    test('gets all of it, a role last of all, and the second time there is nothing to write', async () => {
+      const { writes, stops } = await here.plan()
+      const { name } = here
+      expect([writes.map((one) => one.about), stops]).toEqual([
+        [
+          name,
+          `${name}/keys/${name}-key`,
+          `sys/policies/acl/${name}-reads`,
+          `sys/policies/acl/${name}-rotates`,
+          `auth/${name}`,
+          `auth/${name}/config`,
+          `auth/${name}/role/${name}-reads`,
+          `auth/${name}/role/${name}-rotates`,
+        ],
+        [],
+      ])
+      const left = await done()
+      expect(left.all.map(({ status }) => status)).toEqual(Array(8).fill('ok'))
+    })
+
+    test('gets a key that is derived and lets nothing out, and a role for one ServiceAccount and one audience', async () => {
+      await done()
+      expect(await read(here.key)).toMatchObject({
+        type: 'aes256-gcm96',
+        derived: true,
+        exportable: false,
+        allow_plaintext_backup: false,
+        deletion_allowed: false,
+      })
+      expect(await read(here.role)).toMatchObject({
+        audience: 'vault',
+        bound_service_account_names: ['keyhole'],
+        bound_service_account_namespaces: ['keyhole'],
+        token_policies: [`${here.name}-reads`],
+        token_no_default_policy: true,
+        token_type: 'batch',
+        token_ttl: 10,
+      })
+      expect((await read(here.policy))['policy']).toContain(`path "${here.name}/decrypt/${here.name}-key"`)
+    })
+
+    test('has it made again, each thing alone, where it got lost half-way', async () => {
+      const { writes } = await here.plan()
+      for (const { write: one } of writes.slice(0, 4)) await write(one.path, one.data)
+      const { writes: left } = await here.plan()
+      expect(left).toEqual(writes.slice(4))
+      await done()
+    })
+  })
+
+  describe('what is too wide is narrowed', () => {
+    beforeEach(() => here.setUp())
+
+    test.each<readonly [title: string, fields: Fields, detail: string]>([
+      ['takes tokens of any audience', { audience: '' }, 'takes tokens of any audience'],
+      [
+        'lets in other ServiceAccounts',
+        { bound_service_account_names: ['keyhole', 'other'] },
+        'lets in the ServiceAccounts keyhole, other',
+      ],
+      ['lets in every ServiceAccount', { bound_service_account_names: ['*'] }, 'lets in the ServiceAccounts *'],
+      [
+        'lets in other namespaces',
+        { bound_service_account_namespaces: ['bi', 'keyhole'] },
+        'lets in the namespaces bi, keyhole',
+      ],
+      [
+        'lets in namespaces by their labels',
+        { bound_service_account_namespace_selector: '{"matchLabels":{"team":"any"}}' },
+        'lets in namespaces by their labels',
+      ],
+      ['gives the policy default', { token_no_default_policy: false }, 'gives the policy default as well'],
+      ['gives tokens of another type', { token_type: 'service' }, 'gives tokens of type service'],
+      ['gives tokens of an hour', { token_ttl: 3600 }, 'gives tokens of 3600 s'],
+      ['gives tokens without a bound', { token_ttl: 0 }, 'gives tokens that live as long as Vault lets any'],
+    ])('a role that %s', async (_title, fields, detail) => {
+      const good = await read(here.role)
+      await write(here.role, fields)
+      const { writes } = await here.plan()
+      expect(writes).toEqual([expect.objectContaining({ about: here.role, status: 'wide', detail })])
+      await done()
+      expect(await read(here.role)).toEqual(good)
+    })
+
+    test('a role that gives other policies', async () => {
+      await write(here.role, { token_policies: [`${here.name}-reads`, 'root-of-all'] })
+      expect(about(await here.plan(), here.role)).toMatchObject([
+        { status: 'wide', detail: 'gives the policies root-of-all as well' },
+      ])
+      await done()
+      expect(await read(here.role)).toMatchObject({ token_policies: [`${here.name}-reads`] })
+    })
+
+    test('a policy that gives more', async () => {
+      const wide = `path "${here.name}/*" { capabilities = ["create", "update"] }`
+      await write(here.policy, { policy: wide })
+      const decrypt = `${here.name}/decrypt/${here.name}-key`
+      expect(about(await here.plan(), here.policy)).toMatchObject([
+        {
+          status: 'wide',
+          detail: `does not give update on ${decrypt}; gives create and update on ${here.name}/*, which is not asked for`,
+        },
+      ])
+      await done()
+      expect((await read(here.policy))['policy']).not.toContain('*"')
+    })
+
+    test('a key that may be deleted', async () => {
+      await write(`${here.key}/config`, { deletion_allowed: true })
+      expect(about(await here.plan(), here.key)).toMatchObject([{ status: 'wide' }])
+      await done()
+      expect(await read(here.key)).toMatchObject({ deletion_allowed: false })
+    })
+  })
+
+  describe('what is missing of a thing that is there is given', () => {
+    beforeEach(() => here.setUp())
+
+    test('to a role its audience and its policy', async () => {
+      await write(here.role, { audience: 'elsewhere' })
+      expect(about(await here.plan(), here.role)).toMatchObject([
+        { status: 'lacks', detail: 'asks for the audience elsewhere, and not vault' },
+      ])
+      await done()
+    })
+
+    test('to a policy the key that was added to the documents', async () => {
+      await write(here.policy, { policy: '# nothing yet\n' })
+      expect(about(await here.plan(), here.policy)).toMatchObject([{ status: 'lacks' }])
+      await done()
+    })
+
+    test('and a policy that says the same in other words is left as it is', async () => {
+      const same = `/* by hand */ path "/${here.name}/decrypt/${here.name}-key" { "capabilities" = ["update",], comment = "ours" }`
+      await write(here.policy, { policy: same })
+      expect((await here.plan()).writes).toEqual([])
+    })
+  })
+
+  describe("what may be somebody else's is left alone, and so is all the rest", () => {
+    const stopped = async (path: string) => {
+      const before = await here.plan()
+      expect(before.stops.map((one) => one.about)).toEqual([path])
+      return before.stops
+    }
+
+    test('a role that does not let us in', async () => {
+      await here.setUp()
+      await write(here.role, { bound_service_account_names: ['somebody'] })
+      expect(await stopped(here.role)).toMatchObject([{ status: 'lacks' }])
+    })
+
+    test('a policy that no role of ours gives', async () => {
+      await write(here.policy, { policy: 'path "secret/data/theirs" { capabilities = ["read"] }' })
+      expect(await stopped(here.policy)).toMatchObject([{ status: 'wide' }])
+    })
+
+    test('a policy that no role of ours gives, though it only lacks something', async () => {
+      await write(here.policy, { policy: '# theirs, for now\n' })
+      expect(await stopped(here.policy)).toMatchObject([{ status: 'lacks' }])
+    })
+
+    test('another secrets engine', async () => {
+      await write(`sys/mounts/${here.name}`, { type: 'kv' })
+      await stopped(here.name)
+    })
+
+    test('another auth method', async () => {
+      await write(`sys/auth/${here.name}`, { type: 'approle' })
+      await stopped(`auth/${here.name}`)
+    })
+
+    test('a key that is not derived', async () => {
+      await write(`sys/mounts/${here.name}`, { type: 'transit' })
+      await write(here.key, { type: 'aes256-gcm96' })
+      expect(await stopped(here.key)).toMatchObject([{ status: 'wide' }])
+    })
+
+    test('a key without binding that is not there, which would be another one than made the ciphertext', async () => {
+      const keys = here.wanted.keys.map((key) => ({ ...key, derived: false }))
+      const { stops } = await here.plan({ ...here.wanted, keys })
+      expect(stops.map((one) => one.about)).toEqual([here.key])
+    })
+
+    test('a derived key that is said to be without binding', async () => {
+      await here.setUp()
+      const keys = here.wanted.keys.map((key) => ({ ...key, derived: false }))
+      const { stops } = await here.plan({ ...here.wanted, keys })
+      expect(stops.map((one) => one.about)).toEqual([here.key])
+    })
+  })
+
+  test('a key that can be exported is told, and stops nothing: no write takes that back', async () => {
+    await write(`sys/mounts/${here.name}`, { type: 'transit' })
+    await write(here.key, { type: 'aes256-gcm96', derived: true, exportable: true, allow_plaintext_backup: true })
+    const left = await done()
+    expect(left.remains).toMatchObject([
+      {
+        about: here.key,
+        status: 'wide',
+        detail: 'can be exported and backed up in plaintext, which cannot be taken back',
+      },
+    ])
+  })
+
+  describe('the API server that Vault asks', () => {
+    test('stays what it is where nobody names another', async () => {
+      await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type })
+      await write(here.config, { ...HOST, issuer: 'https://issuer' })
+      const left = await here.setUp(here.wantedWith())
+      expect([...left.stops, ...left.writes]).toEqual([])
+      expect(await read(here.config)).toMatchObject({ ...HOST, issuer: 'https://issuer' })
+    })
+
+    test('becomes another, and what was not named stays', async () => {
+      const { ca } = createAuthority()
+      await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type })
+      await write(here.config, { ...HOST, kubernetes_ca_cert: ca, issuer: 'https://issuer' })
+      const wanted = here.wantedWith({ host: 'https://127.0.0.1:7443' })
+      const left = await here.setUp(wanted)
+      expect([...left.stops, ...left.writes]).toEqual([])
+      expect(await read(here.config)).toMatchObject({
+        kubernetes_host: 'https://127.0.0.1:7443',
+        kubernetes_ca_cert: ca,
+        issuer: 'https://issuer',
+        disable_local_ca_jwt: true,
+      })
+    })
+
+    test('is not changed where that would lose the token it is asked with', async () => {
+      await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type })
+      await write(here.config, { ...HOST, token_reviewer_jwt: 'canary' })
+      const { stops } = await here.plan(here.wantedWith({ host: 'https://127.0.0.1:7443' }))
+      expect(stops.map((one) => one.about)).toEqual([here.config])
+    })
+
+    test('gets a CA and a token, which no finding shows', async () => {
+      const { ca } = createAuthority()
+      const wanted = here.wantedWith({
+        host: 'https://127.0.0.1:7443',
+        ca: { file: 'kubernetes-ca.crt', text: ca },
+        reviewerTokenFile: 'my reviewer.token',
+      })
+      expect(JSON.stringify(await here.plan(wanted))).not.toContain('canary')
+      expect(about(await here.plan(wanted), here.config)).toMatchObject([
+        {
+          write: {
+            command: `vault write ${here.config} kubernetes_host=https://127.0.0.1:7443 kubernetes_ca_cert=@kubernetes-ca.crt token_reviewer_jwt=@'my reviewer.token' disable_local_ca_jwt=true`,
+          },
+        },
+      ])
+      const left = await here.setUp(wanted)
+      expect([...left.stops, ...left.writes]).toEqual([])
+      expect(await read(here.config)).toMatchObject({ token_reviewer_jwt_set: true, disable_local_ca_jwt: true })
+      // Whether it is the same one, nobody can tell.
+      expect(about(await here.plan(wanted), here.config)).toMatchObject([{ status: 'lacks' }])
+    })
+  })
+
+  test('who else may decrypt is told, and a role that gives our policies', async () => {
+    await here.setUp()
+    const decrypt = `${here.name}/decrypt/${here.name}-key`
+    const other = `${here.name}-other`
+    await write(`sys/policies/acl/${other}`, { policy: `path "${decrypt}" { capabilities = ["update"] }` })
+    await write(`auth/${here.name}/role/${other}`, {
+      audience: 'vault',
+      bound_service_account_names: ['other'],
+      bound_service_account_namespaces: ['bi'],
+      token_policies: [`${here.name}-reads`],
+    })
+    const found = await look(here.wanted, { vault, signal, progress() {} })
+    const ours = othersOf(here.wanted, found).filter((finding) => finding.about.endsWith(other))
+    expect(ours).toMatchObject([
+      { status: 'note', about: `sys/policies/acl/${other}`, detail: `whoever has it may decrypt (${here.key})` },
+      {
+        status: 'note',
+        about: `auth/${here.name}/role/${other}`,
+        detail: `gives the policy ${here.name}-reads as well`,
+      },
+    ])
+    expect(here.wanted.roles.map((role) => policyText(role)).join('')).toContain(decrypt)
+  })
+}
