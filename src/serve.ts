@@ -24,9 +24,16 @@ export interface Serving {
   readonly managementUrl: string
   readonly wired: Wired
   readonly tls: TlsRenewal | undefined
-  /** Not ready at once; what is in flight has until the drain bound; then nothing is left open. */
+  /**
+   * Not ready at once; what is in flight has until the drain bound; then nothing is left open. Told by `stopping`, it
+   * gives clients a part of that to come with another request: they know nothing of it, and whoever disposes of a keyhole
+   * of their own has no such clients.
+   */
   stop(): Promise<void>
 }
+
+/** Of the drain bound, for the next request on each kept-alive connection: whoever comes last still has time for an answer. */
+const LINGER_SHARE = 1 / 5
 
 /**
  * The management port first: whoever looks there sees what the start waits for.
@@ -116,7 +123,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
       drain.cut()
     })
     wired.halt()
-    drain.begin()
+    await drain.begin(clock, stopping.aborted ? config.KEYHOLE_DRAIN_MS * LINGER_SHARE : 0)
     await serving.disposeAsync()
     cancel()
     log.info('stopped')

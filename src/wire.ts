@@ -65,7 +65,7 @@ export interface Surroundings {
   readonly versions: { readonly keyhole: string; readonly node: string }
   /** Wraps every call that leaves: recorders and faults of tests. */
   readonly decorate?: SendDecorator
-  /** Aborted: a start that still waits for its files is given up. */
+  /** Aborted: a start that still waits for its files is given up, and a stop lets clients come once more. */
   readonly stopping?: AbortSignal
 }
 

@@ -35,10 +35,11 @@ describe('a keyhole that serves TLS', () => {
     rmSync(mounted, { recursive: true })
   })
 
-  async function serving(settings: Readonly<Record<string, string>> = {}) {
+  /** @param stopping aborts as a signal comes. */
+  async function serving(settings: Readonly<Record<string, string>> = {}, stopping = new AbortController().signal) {
     const clock = virtualClock(Date.now() + 1_000)
     const files = { KEYHOLE_TLS_CERT_FILE: join(mounted, 'tls.crt'), KEYHOLE_TLS_KEY_FILE: join(mounted, 'tls.key') }
-    keyhole = await startKeyhole({ clock, settings: { ...files, ...settings } })
+    keyhole = await startKeyhole({ clock, settings: { ...files, ...settings }, surroundings: { stopping } })
     return { ...keyhole, clock }
   }
 
@@ -145,16 +146,33 @@ describe('a keyhole that serves TLS', () => {
     expect((await get(`${running.url}/secrets`, { agent: client() })).status).toBe(401)
   })
 
+  test('answers a request that comes on a kept-alive connection after a signal, and ends with it', async () => {
+    const stopping = new AbortController()
+    const running = await serving({}, stopping.signal)
+    const agent = client()
+    const ask = () => get(`${running.url}/secrets/db`, { token: running.tokenOf('api'), agent })
+    expect((await ask()).headers.connection).toBe('keep-alive')
+    stopping.abort()
+    const stopped = running.stop()
+    const { status, headers } = await ask()
+    expect([status, headers.connection]).toEqual([200, 'close'])
+    // No time has passed on this clock.
+    await stopped
+  })
+
   test('drains over TLS, whoever is still in a handshake', async () => {
-    const running = await serving({ KEYHOLE_DRAIN_MS: '1000' })
+    const stopping = new AbortController()
+    const running = await serving({ KEYHOLE_DRAIN_MS: '1000' }, stopping.signal)
     const { hostname: host, port } = new URL(running.url)
     const silent = dial({ host, port: Number(port) })
     await new Promise<void>((resolve) => silent.once('connect', resolve))
     const closed = new Promise<void>((resolve) => silent.once('close', () => resolve()))
     expect((await get(`${running.url}/secrets`, { agent: client() })).status).toBe(401)
+    stopping.abort()
     const stopped = running.stop()
-    await until(() => messages(running).includes('draining'))
-    await running.clock.advance(1_000)
+    await running.clock.advance(999)
+    expect(messages(running)).not.toContain('stopped')
+    await running.clock.advance(1)
     await stopped
     await closed
   })

@@ -1,13 +1,21 @@
-/** The end of a server: what Node leaves open when it is told to close. */
+/**
+ * The end of a server whose clients know nothing of it. Told to close, Node closes every kept-alive connection that looks
+ * idle, and a request that is on its way there is lost: few clients send it again by themselves. To close our half alone
+ * and read on would save none, since they take that for the end as well. So a connection that is in use ends with a reply
+ * that says so. Only one that brings no request for a while ends without, and after so long a silence its client hardly
+ * sends in that very moment.
+ */
 import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { Server as NetServer } from 'node:net'
+import type { Clock } from '../clock.ts'
 
 export interface Drain {
   /**
-   * Makes each connection end with the reply that it is owed now. Node closes those that are idle, and lets the others
-   * wait for a next request until their keep-alive runs out: a drain would always take its whole bound.
+   * Takes no new connection, and makes each that is open end with its next reply. Resolves once none is left, or all have
+   * had `lingerMs` to bring another request: what is idle then is closed, and what comes to be idle later.
    */
-  begin(): void
+  begin(clock: Clock, lingerMs: number): Promise<void>
   /** Cuts every connection, also those that have brought no request yet, and in TLS not even a handshake. */
   cut(): void
 }
@@ -16,14 +24,24 @@ export interface Drain {
 export function drainable(server: Server): Drain {
   const sockets = new Set<Socket>()
   const owed = new Set<ServerResponse>()
+  let hasBegun = false
   server.on('connection', (socket) => remember(sockets, socket))
-  server.on('request', (_request, response) => remember(owed, response))
+  server.prependListener('request', (_request, response) => {
+    remember(owed, response)
+    if (hasBegun) response.setHeader('Connection', 'close')
+  })
   return {
-    begin() {
-      for (const response of owed) {
-        if (!response.headersSent) response.setHeader('Connection', 'close')
-        else response.once('close', () => server.closeIdleConnections())
-      }
+    async begin(clock, lingerMs) {
+      hasBegun = true
+      for (const response of owed) if (!response.headersSent) response.setHeader('Connection', 'close')
+      // What an HTTP server makes of it would close what is idle, too.
+      NetServer.prototype.close.call(server)
+      if (lingerMs > 0) await emptied(server, clock, lingerMs)
+      // A timer fires before the sockets are looked at: what has arrived by now is to be read first.
+      await new Promise((resolve) => setImmediate(resolve))
+      server.closeIdleConnections()
+      // Headers that had left before the drain said that the connection stays.
+      for (const response of owed) response.once('close', () => server.closeIdleConnections())
     },
     cut() {
       for (const socket of sockets) socket.destroy()
@@ -34,4 +52,15 @@ export function drainable(server: Server): Drain {
 function remember<T extends Socket | ServerResponse>(all: Set<T>, one: T): void {
   all.add(one)
   one.once('close', () => all.delete(one))
+}
+
+/** Resolves when a server that takes no connection has none any more, or after `ms`. */
+function emptied(server: Server, clock: Clock, ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const cancel = clock.after(ms, resolve)
+  server.once('close', () => {
+    cancel()
+    resolve()
+  })
+  return promise
 }

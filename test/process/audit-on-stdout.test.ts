@@ -13,7 +13,12 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 describe('audit records on standard output', () => {
   const agent = new Agent({ keepAlive: true })
-  const settings = { KEYHOLE_AUDIT: 'stdout', KEYHOLE_AUDIT_TIMEOUT_MS: '500', KEYHOLE_LOG_LEVEL: 'debug' }
+  const settings = {
+    KEYHOLE_AUDIT: 'stdout',
+    KEYHOLE_AUDIT_TIMEOUT_MS: '500',
+    KEYHOLE_LOG_LEVEL: 'debug',
+    KEYHOLE_DRAIN_MS: '2500',
+  }
   let standins: Standins
   let token: string
 
