@@ -1,6 +1,6 @@
 /**
  * Makes the programs of the real servers: `npx node test/servers/build.ts`. A fresh machine of two cores needs about
- * eight minutes, one that has them none. Says what it is doing every few seconds.
+ * eleven minutes, one that has them none. Says what it is doing every few seconds.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -25,6 +25,8 @@ export async function build(say: Say): Promise<Programs> {
   await installMissing('the real servers', NEEDED, say)
   await buildGoSet('kube-apiserver', GO_SETS.kubernetes, say)
   await buildGoSet('Vault', GO_SETS.vault, say)
+  await buildGoSet('OpenTofu', GO_SETS.tofu, say)
+  await buildGoSet("stand-in of Vault's provider", GO_SETS.vaultProvider, say)
   await buildPython(say)
   return programs()
 }

@@ -13,6 +13,9 @@ export interface Programs {
   readonly vault: string
   /** Holds nothing but plugins: Vault runs what it finds there. */
   readonly vaultPluginDirectory: string
+  readonly tofu: string
+  /** Stands in for the provider hashicorp/vault. */
+  readonly vaultProvider: string
   /** The interpreter of the environment that has the Python library. */
   readonly python: string
   readonly schemathesis: string
@@ -34,6 +37,8 @@ export interface GoSet {
   readonly module: string
   readonly flags: readonly string[]
   readonly programs: Readonly<Record<string, string>>
+  /** What it has of its own, and not from elsewhere. */
+  readonly sources?: readonly string[]
 }
 
 export const VAULT_PLUGIN = 'vault-plugin-auth-kubernetes'
@@ -78,6 +83,18 @@ export const GO_SETS = {
       [`plugins/${VAULT_PLUGIN}`]: `github.com/hashicorp/${VAULT_PLUGIN}/cmd/${VAULT_PLUGIN}`,
     },
   },
+  tofu: {
+    module: join(import.meta.dirname, 'open-tofu'),
+    // Without the last one it takes itself for a version that is not out yet.
+    flags: [...COMMON_FLAGS, '-ldflags=-s -w -X github.com/opentofu/opentofu/version.dev=no'],
+    programs: { tofu: 'github.com/opentofu/opentofu/cmd/tofu' },
+  },
+  vaultProvider: {
+    module: join(import.meta.dirname, 'vault-provider'),
+    flags: COMMON_FLAGS,
+    programs: { 'terraform-provider-vault': 'keyhole/test/servers/vault-provider' },
+    sources: ['main.go', 'resources.go'],
+  },
 } as const satisfies Record<string, GoSet>
 
 export const REQUIREMENTS = join(import.meta.dirname, 'requirements.txt')
@@ -88,6 +105,8 @@ export function programs(): Programs {
     kubeApiserver: join(goSetDirectory(GO_SETS.kubernetes), 'kube-apiserver'),
     vault: join(goSetDirectory(GO_SETS.vault), 'vault'),
     vaultPluginDirectory: join(goSetDirectory(GO_SETS.vault), 'plugins'),
+    tofu: join(goSetDirectory(GO_SETS.tofu), 'tofu'),
+    vaultProvider: join(goSetDirectory(GO_SETS.vaultProvider), 'terraform-provider-vault'),
     python: join(pythonDirectory(), 'bin', 'python'),
     schemathesis: join(pythonDirectory(), 'bin', 'schemathesis'),
   }
@@ -107,7 +126,7 @@ export function nodePrograms(): NodePrograms {
 }
 
 export function goSetDirectory(set: GoSet): string {
-  const files = ['go.mod', 'go.sum'].map((file) => readFileSync(join(set.module, file), 'utf8'))
+  const files = ['go.mod', 'go.sum', ...(set.sources ?? [])].map((file) => readFileSync(join(set.module, file), 'utf8'))
   return inCache('servers', [...files, ...set.flags, ...Object.entries(set.programs).flat()])
 }
 
