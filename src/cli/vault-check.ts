@@ -1,6 +1,7 @@
 /** `keyhole vault check`: what Vault lacks for a policy, what it gives beyond it, and who else may come at its keys. */
-import type { Finding, Status } from '../vault-setup/differences.ts'
+
 import { differences } from '../vault-setup/differences.ts'
+import type { Finding, Status } from '../vault-setup/finding.ts'
 import { look } from '../vault-setup/found.ts'
 import { othersOf } from '../vault-setup/others.ts'
 import { withoutReviewerToken } from '../vault-setup/wanted.ts'

@@ -1,7 +1,7 @@
 /** `keyhole vault setup`: makes Vault what a policy asks for. Says what it will do, does it when told to, and looks again. */
 import { UpstreamError } from '../errors.ts'
 import { StartError } from '../starting.ts'
-import type { Finding } from '../vault-setup/differences.ts'
+import type { Finding } from '../vault-setup/finding.ts'
 import type { Plan } from '../vault-setup/set-up.ts'
 import { carryOut, planFor } from '../vault-setup/set-up.ts'
 import type { Wanted } from '../vault-setup/wanted.ts'

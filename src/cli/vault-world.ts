@@ -1,7 +1,7 @@
 /** What `keyhole vault setup` and `keyhole vault check` begin with and end with. */
 import { UpstreamError } from '../errors.ts'
 import { StartError } from '../starting.ts'
-import type { Finding, Status } from '../vault-setup/differences.ts'
+import type { Finding, Status } from '../vault-setup/finding.ts'
 import type { Looking } from '../vault-setup/found.ts'
 import type { Wanted } from '../vault-setup/wanted.ts'
 import type { Administration } from '../wire-vault-setup.ts'

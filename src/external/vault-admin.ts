@@ -42,9 +42,12 @@ export function openVaultAdmin({ send, namespace, token }: VaultOptions & { read
 
   async function asked(path: string, signal: AbortSignal): Promise<Fields | undefined> {
     try {
-      return await ask({ method: 'GET', path }, signal)
+      const data = await ask({ method: 'GET', path }, signal)
+      if (data === undefined) throw garbage()
+      return data
     } catch (error) {
-      // What is not there is answered by a 404 without a text, whatever it would be.
+      // What is not there is answered by a 404 without a text, whatever it would be, and by nothing else: where nothing is,
+      // something will be made.
       if (error instanceof UpstreamError && error.kind === 'key-missing' && error.status === 404) return undefined
       throw error
     }
@@ -66,12 +69,17 @@ export function openVaultAdmin({ send, namespace, token }: VaultOptions & { read
 /** Of a write that has nothing to say, nothing. */
 function dataIn(body: Buffer): Fields | undefined {
   try {
-    const { data } = JSON.parse(body.toString('utf8'))
-    if (data === null || data === undefined) return undefined
-    if (typeof data !== 'object' || Array.isArray(data)) throw garbage()
+    const answer: unknown = JSON.parse(body.toString('utf8'))
+    if (!areFields(answer)) throw garbage()
+    const data = answer['data'] ?? undefined
+    if (data !== undefined && !areFields(data)) throw garbage()
     return data
   } catch {
     // A SyntaxError quotes what it could not parse.
     throw garbage()
   }
+}
+
+function areFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

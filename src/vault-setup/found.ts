@@ -1,7 +1,9 @@
 /** What Vault holds, of all that a policy asks about, and who else may come at its keys. Asks; changes nothing. */
+import type { UpstreamKind } from '../errors.ts'
 import { UpstreamError } from '../errors.ts'
 import { all, gate } from '../services/rotation/pool.ts'
 import type { Fields, VaultAdmin } from './port.ts'
+import { fieldsIn, wordIn, wordsIn } from './read-fields.ts'
 import { readPolicy } from './read-policy.ts'
 import type { Rule } from './rules.ts'
 import type { Wanted } from './wanted.ts'
@@ -11,9 +13,9 @@ import { pathOf } from './wanted.ts'
 export type Seen<T> = T | undefined | 'unseen'
 
 export interface Found {
-  /** Types by path, without slashes around it. */
-  readonly mounts: Seen<ReadonlyMap<string, string>>
-  readonly authMethods: Seen<ReadonlyMap<string, string>>
+  /** By path, without slashes around it. */
+  readonly mounts: Seen<ReadonlyMap<string, Mounted>>
+  readonly authMethods: Seen<ReadonlyMap<string, Mounted>>
   /** By pathOf. */
   readonly keys: ReadonlyMap<string, Seen<Fields>>
   /** By name of the role: the text of the policy of the same name. */
@@ -23,12 +25,19 @@ export interface Found {
   readonly others: Others
 }
 
+/** A secrets engine, or an auth method. */
+export interface Mounted {
+  readonly type: string
+  /** How it is tuned. */
+  readonly config: Fields
+}
+
 /** What is not keyhole's. */
 export interface Others {
   /** Policies by name; undefined for a text that is not wholly understood. `unseen` where they may not all be looked at. */
   readonly policies: Seen<ReadonlyMap<string, readonly Rule[] | undefined>>
-  /** Roles of the same auth method, with the policies that each gives. */
-  readonly roles: Seen<ReadonlyMap<string, readonly string[]>>
+  /** Roles of the same auth method, with the policies that each gives; undefined for one that may not be looked at. */
+  readonly roles: Seen<ReadonlyMap<string, readonly string[] | undefined>>
 }
 
 export interface Looking {
@@ -46,17 +55,18 @@ export async function look(wanted: Wanted, { vault, signal, progress }: Looking)
   const { mount, type } = wanted.auth
   const names = wanted.roles.map(({ name }) => name)
 
-  const mounts = typesIn(await ask.read('sys/mounts'))
-  const authMethods = typesIn(await ask.read('sys/auth'))
-  const isTransit = (path: string) => !(mounts instanceof Map) || mounts.get(path) === 'transit'
-  const isThere = !(authMethods instanceof Map) || authMethods.get(mount) === type
+  const mounts = mountedIn(await ask.read('sys/mounts'))
+  const authMethods = mountedIn(await ask.read('sys/auth'))
+  const isTransit = (path: string) => !(mounts instanceof Map) || mounts.get(path)?.type === 'transit'
+  const isThere = !(authMethods instanceof Map) || authMethods.get(mount)?.type === type
   const ofAuth = async (path: string) => (isThere ? await ask.read(`auth/${mount}/${path}`) : undefined)
 
   const policy = async (name: string) => textIn(await ask.read(`sys/policies/acl/${name}`))
   const role = (name: string) => ofAuth(`role/${name}`)
   const others = async (path: string) => {
     const listed = await ask.list(path)
-    return listed === 'unseen' ? listed : listed.filter((name) => name !== 'root' && !names.includes(name))
+    if (listed === 'unseen' || listed.length > MOST_LISTED) return 'unseen'
+    return listed.filter((name) => name !== 'root' && !names.includes(name))
   }
 
   const keys = await named(wanted.keys.map(pathOf), async (path) => {
@@ -82,13 +92,10 @@ export async function look(wanted: Wanted, { vault, signal, progress }: Looking)
       roles:
         otherRoles === 'unseen'
           ? otherRoles
-          : await named(
-              otherRoles.filter((name) => NAME.test(name)),
-              async (name) => {
-                const data = await role(name)
-                return data === undefined || data === 'unseen' ? [] : wordsIn(data['token_policies'])
-              },
-            ),
+          : await named(otherRoles, async (name) => {
+              const data = NAME.test(name) ? await role(name) : 'unseen'
+              return data === 'unseen' ? undefined : wordsIn(data?.['token_policies'])
+            }),
     },
   }
 }
@@ -111,7 +118,7 @@ function asking(vault: VaultAdmin, signal: AbortSignal, progress: Looking['progr
     try {
       return await few(act)
     } catch (error) {
-      if (error instanceof UpstreamError && error.kind === 'forbidden') return 'unseen'
+      if (error instanceof UpstreamError && UNSEEN.has(error.kind)) return 'unseen'
       failure ??= error
       over.abort()
       throw failure
@@ -130,26 +137,28 @@ async function named<T>(names: readonly string[], act: (name: string) => Promise
   return new Map(await all(names, async (name) => [name, await act(name)] as const))
 }
 
+/** Where mounts may not be looked at, one that is not there answers like this. */
+const UNSEEN: ReadonlySet<string> = new Set<UpstreamKind>(['forbidden', 'mount-missing'])
+
 /** What may stand in a path as it is. A policy of another name counts as one that is not understood. */
 const NAME = /^\w[\w.-]{0,252}$/
 
-/** `{"transit/": {"type": "transit", ...}, ...}` */
-function typesIn(data: Seen<Fields>): Seen<ReadonlyMap<string, string>> {
+/** Beyond this many there is no looking at each. */
+const MOST_LISTED = 10_000
+
+/** `{"transit/": {"type": "transit", "config": {...}, ...}, ...}` */
+function mountedIn(data: Seen<Fields>): Seen<ReadonlyMap<string, Mounted>> {
   if (data === undefined || data === 'unseen') return data
-  return new Map(
-    Object.entries(data).flatMap(([path, about]) => {
-      const type = typeof about === 'object' && about !== null && 'type' in about ? about.type : undefined
-      return typeof type === 'string' ? [[path.replace(/\/$/, ''), type] as const] : []
-    }),
-  )
+  const all = Object.entries(data).map(([path, about]) => {
+    const { type, config } = fieldsIn(about)
+    return [path.replace(/\/$/, ''), { type: wordIn(type), config: fieldsIn(config) }] as const
+  })
+  return new Map(all.filter(([, { type }]) => type !== ''))
 }
 
+/** Of a policy that is there and has no text nothing is known. */
 function textIn(data: Seen<Fields>): Seen<string> {
   if (data === undefined || data === 'unseen') return data
-  const text = data['policy']
-  return typeof text === 'string' ? text : undefined
-}
-
-export function wordsIn(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter((word) => typeof word === 'string') : []
+  const { policy } = data
+  return typeof policy === 'string' ? policy : 'unseen'
 }

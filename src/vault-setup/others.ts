@@ -1,24 +1,73 @@
 /** Who else may come at the keys of a policy. None of it is keyhole's to change, and all of it is worth knowing. */
-import type { Finding } from './differences.ts'
+import type { Finding } from './finding.ts'
 import type { Found } from './found.ts'
 import type { Rule } from './rules.ts'
-import { deciding } from './rules.ts'
+import { capabilitiesAt, mayFitBelow, pathsOf } from './rules.ts'
 import type { Wanted, WantedKey } from './wanted.ts'
 import { pathOf } from './wanted.ts'
 
+interface Danger<About> {
+  readonly may: string
+  /** Each alone is enough. */
+  readonly needs: readonly string[]
+  /** Vault asks for this as well. */
+  readonly sudo?: true
+  /** `+` is any segment. */
+  paths(about: About): readonly string[]
+}
+
 /** What lets a value or the key itself out, or opens the way for that. */
-const DANGERS: readonly { readonly may: string; readonly needs: readonly string[]; path(key: WantedKey): string }[] = [
-  { may: 'decrypt', needs: ['update'], path: ({ mount, name }) => `${mount}/decrypt/${name}` },
-  { may: 'export it', needs: ['read'], path: ({ mount, name }) => `${mount}/export/encryption-key/${name}` },
-  { may: 'back it up in plaintext', needs: ['read'], path: ({ mount, name }) => `${mount}/backup/${name}` },
-  { may: 'configure it', needs: ['update'], path: (key) => `${pathOf(key)}/config` },
+const WITH_A_KEY: readonly Danger<WantedKey>[] = [
+  { may: 'decrypt', needs: ['update'], paths: ({ mount, name }) => [`${mount}/decrypt/${name}`] },
+  {
+    may: 'export it',
+    needs: ['read'],
+    paths: ({ mount, name }) =>
+      [`${mount}/export/encryption-key/${name}`, `${mount}/byok-export/+/${name}`].flatMap((all) => [all, `${all}/+`]),
+  },
+  { may: 'back it up in plaintext', needs: ['read'], paths: ({ mount, name }) => [`${mount}/backup/${name}`] },
+  { may: 'configure it', needs: ['update'], paths: (key) => [`${pathOf(key)}/config`] },
+  {
+    // One that they know: what is encrypted from then on opens for them.
+    may: 'put another in its place',
+    needs: ['update'],
+    paths: ({ mount, name }) => [`${mount}/restore/${name}`, `${mount}/restore`],
+  },
+]
+
+/** What lets somebody take leave to do that, or go round Vault's policies. */
+const WITH_VAULT: readonly Danger<Wanted>[] = [
+  { may: 'write policies', needs: ['update'], paths: () => ['sys/policies/acl/+', 'sys/policy/+'] },
+  {
+    may: 'give policies to whoever logs in',
+    needs: ['create', 'update'],
+    paths: ({ auth }) => [
+      `auth/${auth.mount}/role/+`,
+      ...['role', 'roles', 'users', 'groups', 'certs'].map((kind) => `auth/+/${kind}/+`),
+      ...['identity/entity', 'identity/group'].flatMap((kind) => [kind, `${kind}/id/+`, `${kind}/name/+`]),
+    ],
+  },
+  { may: 'make tokens of any policy', needs: ['update'], sudo: true, paths: () => ['auth/token/create'] },
+  {
+    may: 'have another API server review tokens',
+    needs: ['update'],
+    paths: ({ auth }) => [`auth/${auth.mount}/config`],
+  },
+  { may: 'move the keys to another path', needs: ['update'], sudo: true, paths: () => ['sys/remount'] },
+  {
+    may: 'have values written to the audit log',
+    needs: ['update'],
+    paths: ({ mounts }) => mounts.map((mount) => `sys/mounts/${mount}/tune`),
+  },
+  { may: 'open an audit log', needs: ['update'], sudo: true, paths: () => ['sys/audit/+'] },
+  { may: 'read what Vault stores', needs: ['read'], sudo: true, paths: () => ['sys/raw/+', 'sys/raw/+/+'] },
 ]
 
 export function othersOf(wanted: Wanted, { others }: Found): readonly Finding[] {
   return [...policyNotes(wanted, others.policies), ...roleNotes(wanted, others.roles)]
 }
 
-function policyNotes({ keys }: Wanted, policies: Found['others']['policies']): readonly Finding[] {
+function policyNotes(wanted: Wanted, policies: Found['others']['policies']): readonly Finding[] {
   const about = 'sys/policies/acl'
   if (policies === 'unseen' || policies === undefined) {
     const fix = `use a token whose policies give "list" and "read" on ${about}`
@@ -29,27 +78,35 @@ function policyNotes({ keys }: Wanted, policies: Found['others']['policies']): r
     if (rules === undefined) {
       return [{ status: 'note', about: at, detail: 'is not understood here: see whether it lets anybody decrypt' }]
     }
-    const may = keys.flatMap((key) => dangers(rules, key))
-    return may.length === 0 ? [] : [{ status: 'note', about: at, detail: `whoever has it may ${listed(may)}` }]
+    // Most of a large Vault's rules are about other mounts, and there may be many keys.
+    const near = rules.filter(({ path }) => wanted.mounts.some((mount) => mayFitBelow(path, `${mount}/`)))
+    const may = [...listed(wanted.keys.flatMap((key) => withKey(near, key))), ...given(rules, WITH_VAULT, wanted)]
+    return may.length === 0 ? [] : [{ status: 'note', about: at, detail: `whoever has it may ${may.join('; ')}` }]
   })
   return notes.length > 0
     ? notes
-    : [{ status: 'ok', about, detail: 'no other policy lets anybody decrypt with these keys' }]
+    : [{ status: 'ok', about, detail: 'no other policy lets anybody decrypt with these keys, or take leave to' }]
 }
 
-function dangers(rules: readonly Rule[], key: WantedKey): readonly string[] {
-  const may = DANGERS.filter(({ needs, path }) => {
-    const { capabilities = [] } = deciding(rules, path(key)) ?? {}
-    return needs.some((capability) => capabilities.includes(capability))
-  })
-  return may.length === 0 ? [] : [`${may.map((one) => one.may).join(', ')} (${pathOf(key)})`]
+function withKey(rules: readonly Rule[], key: WantedKey): readonly string[] {
+  const may = given(rules, WITH_A_KEY, key)
+  return may.length === 0 ? [] : [`${may.join(', ')} (${pathOf(key)})`]
+}
+
+function given<About>(rules: readonly Rule[], dangers: readonly Danger<About>[], about: About): readonly string[] {
+  const isGiven = ({ needs, sudo, paths }: Danger<About>) =>
+    paths(about)
+      .flatMap((pattern) => pathsOf(pattern, rules))
+      .map((path) => capabilitiesAt(rules, path))
+      .some((has) => needs.some((one) => has.includes(one)) && (sudo === undefined || has.includes('sudo')))
+  return dangers.filter(isGiven).map(({ may }) => may)
 }
 
 const MOST_LISTED = 3
 
-function listed(texts: readonly string[]): string {
-  const shown = texts.slice(0, MOST_LISTED).join('; ')
-  return texts.length <= MOST_LISTED ? shown : `${shown}; and the same of ${texts.length - MOST_LISTED} keys more`
+function listed(texts: readonly string[]): readonly string[] {
+  if (texts.length <= MOST_LISTED) return texts
+  return [...texts.slice(0, MOST_LISTED), `and ${texts.length - MOST_LISTED} more of the keys`]
 }
 
 function roleNotes({ auth, roles }: Wanted, seen: Found['others']['roles']): readonly Finding[] {
@@ -59,12 +116,19 @@ function roleNotes({ auth, roles }: Wanted, seen: Found['others']['roles']): rea
     return [{ status: 'skip', about, detail: 'which other roles there are may not be looked at with this token', fix }]
   }
   const own = new Set(roles.map(({ name }) => name))
-  return [...seen].flatMap(([name, policies]): readonly Finding[] => {
-    const shared = policies.filter((policy) => own.has(policy))
+  const notes = [...seen].flatMap(([name, policies]): readonly Finding[] => {
+    if (policies === undefined) {
+      return [{ status: 'skip', about: `${about}/${name}`, detail: 'may not be looked at with this token' }]
+    }
+    // A login takes them in lower case.
+    const shared = [...new Set(policies.map((policy) => policy.trim().toLowerCase()))].filter((one) => own.has(one))
     if (shared.length === 0) return []
     const fix = `take ${shared.join(' and ')} off its token_policies, unless it is another of your installations`
     return [
       { status: 'note', about: `${about}/${name}`, detail: `gives the policy ${shared.join(' and ')} as well`, fix },
     ]
   })
+  return notes.length > 0
+    ? notes
+    : [{ status: 'ok', about, detail: 'no other role gives these policies; other auth methods are not looked at' }]
 }

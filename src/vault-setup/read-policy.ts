@@ -7,12 +7,16 @@ import type { Rule } from './rules.ts'
 /** Undefined for a text that is not wholly understood. */
 export function readPolicy(text: string): readonly Rule[] | undefined {
   try {
-    return rulesIn(textOf(text))
+    if (text.length > MAX_CHARS) throw new NotUnderstood()
+    return /^\s*\{/.test(text) ? rulesInJson(text) : rulesIn(textOf(text))
   } catch (error) {
     if (error instanceof NotUnderstood) return undefined
     throw error
   }
 }
+
+/** More than any policy has, and less than would exhaust the stack of an expression. */
+const MAX_CHARS = 1024 * 1024
 
 class NotUnderstood extends Error {
   override readonly name = 'NotUnderstood'
@@ -28,15 +32,23 @@ interface Text {
 }
 
 /** Strings whole, with their quotes; words and numbers; marks one by one. */
-const TOKEN = /\s+|(?:#|\/\/)[^\n]*|\/\*[\s\S]*?\*\/|("(?:[^"\\\n]|\\.)*"|[\w.-]+|[{}[\]=:,])/y
+const TOKEN = /\s+|(?:#|\/\/)[^\n]*|\/\*[\s\S]*?\*\/|("(?:[^"\\]|\\.)*"|[\w.-]+|[{}[\]=:,])/y
+
+/** Of lists and blocks within one another: more than any policy has, and less than would exhaust the stack. */
+const MAX_DEPTH = 16
 
 function textOf(text: string): Text {
   const tokens: string[] = []
+  let depth = 0
   TOKEN.lastIndex = 0
   while (TOKEN.lastIndex < text.length) {
-    const found = TOKEN.exec(text)
-    if (found === null) throw new NotUnderstood()
-    if (found[1] !== undefined) tokens.push(found[1])
+    const token = TOKEN.exec(text)
+    if (token === null) throw new NotUnderstood()
+    const [, mark] = token
+    if (mark === '{' || mark === '[') depth += 1
+    if (mark === '}' || mark === ']') depth -= 1
+    if (depth > MAX_DEPTH) throw new NotUnderstood()
+    if (mark !== undefined) tokens.push(mark)
   }
   let next = 0
   return {
@@ -50,7 +62,6 @@ function textOf(text: string): Text {
 }
 
 function rulesIn(text: Text): readonly Rule[] {
-  if (text.peek() === '{') return rulesInJson(text)
   const rules: Rule[] = []
   while (text.peek() !== undefined) {
     expect(text, 'path')
@@ -60,9 +71,13 @@ function rulesIn(text: Text): readonly Rule[] {
 }
 
 /** `{"path": {"transit/decrypt/payments": {"capabilities": ["update"]}}}` */
-function rulesInJson(text: Text): readonly Rule[] {
-  const [only, ...others] = fieldsIn(text)
-  if (text.peek() !== undefined || others.length > 0) throw new NotUnderstood()
+function rulesInJson(json: string): readonly Rule[] {
+  // Vault reads as far as it is well-formed, and says nothing of the conditions that it did not come to.
+  parsed(json)
+  // These it drops from lists, and a list of nothing is any value.
+  if (/[[,]\s*(?:true|false)\b/.test(json)) throw new NotUnderstood()
+  const [only, ...others] = fieldsIn(textOf(json))
+  if (others.length > 0) throw new NotUnderstood()
   if (only === undefined) return []
   const [name, paths] = only
   if (name !== 'path') throw new NotUnderstood()
@@ -101,13 +116,15 @@ function valueIn(text: Text): Value {
   if (token === '[') return listIn(text)
   if (token?.startsWith('"') === true) return stringIn(token)
   if (token === 'true' || token === 'false') return token === 'true'
-  if (token === undefined || !/^-?\d{1,15}$/.test(token)) throw new NotUnderstood()
+  if (token === undefined || !/^-?(?:0|[1-9]\d{0,14})$/.test(token)) throw new NotUnderstood()
   return Number(token)
 }
 
+/** Of texts, numbers and words: lists and blocks within lists Vault drops, or takes for something else. */
 function listIn(text: Text): readonly Value[] {
   const values: Value[] = []
   while (text.peek() !== ']') {
+    if (text.peek() === '[' || text.peek() === '{') throw new NotUnderstood()
     values.push(valueIn(text))
     if (text.peek() === ',') text.take()
     else if (text.peek() !== ']') throw new NotUnderstood()
@@ -119,8 +136,12 @@ function listIn(text: Text): readonly Value[] {
 /** `${` begins an expression, within which a quote does not end the string. */
 function stringIn(token: string): string {
   if (!token.startsWith('"') || token.includes('${')) throw new NotUnderstood()
+  return String(parsed(token))
+}
+
+function parsed(json: string): unknown {
   try {
-    return String(JSON.parse(token))
+    return JSON.parse(json)
   } catch {
     throw new NotUnderstood()
   }
@@ -134,6 +155,8 @@ function wordIn(token: string): string {
 function ruleFrom(path: string, fields: Fields): Rule {
   const allowed = fields.get('allowed_parameters')
   const shorthand = fields.get('policy')
+  // Where a block of JSON has nothing but blocks in it, Vault takes what is in them for its own.
+  if (fields.size > 0 && !fields.has('capabilities') && shorthand === undefined) throw new NotUnderstood()
   const written = [...stringsIn(fields.get('capabilities') ?? []), ...capabilitiesOf(shorthand)]
   const capabilities = written.includes('deny') ? ['deny'] : [...new Set(written)].sort()
   const conditions = [...fields.keys()].filter((name) => !UNCONDITIONAL.has(name)).sort()

@@ -1,6 +1,6 @@
 /** What is wrong with a role of the Kubernetes auth method, as Vault tells of it. */
-import { wordsIn } from './found.ts'
 import type { Fields } from './port.ts'
+import { wordIn, wordsIn } from './read-fields.ts'
 import type { WantedRole } from './wanted.ts'
 import { TOKEN_TTL_SECONDS } from './wanted.ts'
 
@@ -11,26 +11,31 @@ export interface RoleFlaws {
   readonly unset: readonly string[]
 }
 
-/** `not-ours`: it does not let our ServiceAccount in, so whoever it lets in would lose it. */
+/**
+ * `not-ours`: it does not let our ServiceAccount in, or lets in others too and does not give our policy: it was made for
+ * whoever else it lets in, and they would lose it.
+ */
 export function roleFlaws(role: WantedRole, seen: Fields): RoleFlaws | 'not-ours' {
   const names = wordsIn(seen['bound_service_account_names'])
   const namespaces = wordsIn(seen['bound_service_account_namespaces'])
+  const given = wordsIn(seen['token_policies'])
+  const hasSelector = (seen['bound_service_account_namespace_selector'] ?? '') !== ''
   const { namespace, name } = role.account
   const lets = (patterns: readonly string[], word: string) => patterns.some((pattern) => fits(pattern, word))
   if (!lets(names, name) || !lets(namespaces, namespace)) return 'not-ours'
+  const isShared = beyond(names, name) || beyond(namespaces, namespace) || hasSelector
+  if (isShared && !given.includes(role.name)) return 'not-ours'
   return { wide: wide(), lacks: lacks(), unset: unset() }
 
   function wide(): readonly string[] {
-    const selector = seen['bound_service_account_namespace_selector']
-    const audience = seen['audience'] ?? ''
-    const [type, ttl] = [String(seen['token_type']), Number(seen['token_ttl'])]
-    const policies = wordsIn(seen['token_policies']).filter((policy) => policy !== role.name)
+    const [type, ttl] = [text('token_type'), count('token_ttl')]
+    const others = given.filter((policy) => policy !== role.name)
     return [
-      audience === '' && 'takes tokens of any audience',
-      beyond(names, name) && `lets in the ServiceAccounts ${names.join(', ')}`,
-      beyond(namespaces, namespace) && `lets in the namespaces ${namespaces.join(', ')}`,
-      selector !== undefined && selector !== '' && 'lets in namespaces by their labels',
-      policies.length > 0 && `gives the policies ${policies.join(', ')} as well`,
+      text('audience') === '' && 'takes tokens of any audience',
+      beyond(names, name) && `lets in the ServiceAccounts ${listed(names)}`,
+      beyond(namespaces, namespace) && `lets in the namespaces ${listed(namespaces)}`,
+      hasSelector && 'lets in namespaces by their labels',
+      others.length > 0 && `gives the policies ${listed(others)} as well`,
       seen['token_no_default_policy'] !== true && 'gives the policy default as well',
       type !== 'batch' && `gives tokens of type ${type}`,
       !(ttl >= 1 && ttl <= TOKEN_TTL_SECONDS) &&
@@ -39,18 +44,31 @@ export function roleFlaws(role: WantedRole, seen: Fields): RoleFlaws | 'not-ours
   }
 
   function lacks(): readonly string[] {
-    const audience = seen['audience'] ?? ''
+    const audience = text('audience')
     return [
-      audience !== '' &&
-        audience !== role.audience &&
-        `asks for the audience ${String(audience)}, and not ${role.audience}`,
-      !wordsIn(seen['token_policies']).includes(role.name) && `does not give the policy ${role.name}`,
-      ...unset().map((field) => `has ${field}, which batch tokens cannot have`),
+      audience !== '' && audience !== role.audience && `asks for the audience ${audience}, and not ${role.audience}`,
+      !given.includes(role.name) && `does not give the policy ${role.name}`,
+      ...notOfBatch().map((field) => `has ${field}, which batch tokens cannot have`),
     ].filter((flaw) => flaw !== false)
   }
 
+  /** With a longest life below ours Vault refuses the role. */
   function unset(): readonly string[] {
-    return ['token_period', 'token_num_uses'].filter((field) => Number(seen[field] ?? 0) !== 0)
+    const longest = count('token_max_ttl')
+    return [...notOfBatch(), ...(longest > 0 && longest < TOKEN_TTL_SECONDS ? ['token_max_ttl'] : [])]
+  }
+
+  function notOfBatch(): readonly string[] {
+    return ['token_period', 'token_num_uses'].filter((field) => count(field) !== 0)
+  }
+
+  function text(field: string): string {
+    return wordIn(seen[field])
+  }
+
+  function count(field: string): number {
+    const value = seen[field]
+    return typeof value === 'number' ? value : 0
   }
 }
 
@@ -58,8 +76,23 @@ function beyond(words: readonly string[], word: string): boolean {
   return words.some((one) => one !== word)
 }
 
-/** `*` is any text, wherever it stands; Vault takes it in both lists. */
+const MOST_LISTED = 5
+
+function listed(words: readonly string[]): string {
+  const shown = words.slice(0, MOST_LISTED).join(', ')
+  return words.length <= MOST_LISTED ? shown : `${shown} and ${words.length - MOST_LISTED} more`
+}
+
+/** `*` is any text, wherever it stands; Vault takes it in both lists. Not by an expression, which many `*` would hold up. */
 function fits(pattern: string, word: string): boolean {
-  const parts = pattern.split('*').map((part) => RegExp.escape(part))
-  return new RegExp(`^${parts.join('.*')}$`).test(word)
+  const parts = pattern.split('*')
+  const [first = '', last = ''] = [parts[0], parts.at(-1)]
+  if (parts.length === 1) return pattern === word
+  let at = first.length
+  for (const part of parts.slice(1, -1)) {
+    const found = word.indexOf(part, at)
+    if (found < 0) return false
+    at = found + part.length
+  }
+  return word.startsWith(first) && word.endsWith(last) && at <= word.length - last.length
 }

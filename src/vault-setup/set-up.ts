@@ -1,6 +1,7 @@
 /** The writes of a plan, one after the other, and then a look at what came of them. */
-import type { Finding, Write } from './differences.ts'
+
 import { differences } from './differences.ts'
+import type { Finding, Write } from './finding.ts'
 import type { Looking } from './found.ts'
 import { look } from './found.ts'
 import type { Wanted } from './wanted.ts'

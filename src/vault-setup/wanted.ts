@@ -46,7 +46,7 @@ export interface WantedRole {
   readonly does: 'reads' | 'rotates'
   readonly account: ServiceAccount
   readonly audience: string
-  /** Sorted by path; exactly these. */
+  /** Key by key; exactly these. */
   readonly rules: readonly Rule[]
 }
 
@@ -120,8 +120,8 @@ export function withoutReviewerToken({ auth, ...wanted }: Wanted): Wanted {
 }
 
 /** Whatever makes these unusable as a whole; one sentence each. */
-export function contradictions({ roles }: Wanted): readonly string[] {
-  const both = [...Map.groupBy(roles, ({ name }) => name)].filter(([, sameName]) => sameName.length > 1)
+export function contradictions({ roles, mounts }: Wanted): readonly string[] {
+  const both = [...Map.groupBy(roles, ({ name }) => name)].filter(([, same]) => same.length > 1)
   return [
     ...both.map(
       ([name]) =>
@@ -133,7 +133,16 @@ export function contradictions({ roles }: Wanted): readonly string[] {
         ({ name }) =>
           `A Vault role gives the policy of its own name, and Vault keeps the policy ${name} for itself. Name another role.`,
       ),
+    ...mounts
+      .filter((mount) => VAULTS_OWN.test(mount))
+      .map((mount) => `No Transit secrets engine can be at ${mount}, which is Vault's own. Name another mount.`),
+    ...mounts
+      .filter((mount) => mounts.some((other) => mount.startsWith(`${other}/`)))
+      .map((mount) => `No Transit secrets engine can be at ${mount}, which is below another. Name another mount.`),
   ]
 }
 
 const RESERVED: ReadonlySet<string> = new Set(['root', 'default', 'response-wrapping', 'control-group'])
+
+/** Rules below these would give rights over Vault itself. */
+const VAULTS_OWN = /^(?:sys|auth|identity|cubbyhole|audit)(?:\/|$)/

@@ -211,7 +211,9 @@ Nothing was written yet. To have it done, give the same command with --yes.
     })
     const { exit, stdout } = await world.setup('--yes')
     expect([exit, writes()]).toEqual([3, []])
-    expect(stdout).toMatch(/^lacks {2}auth\/kubernetes\/role\/keyhole: is not bound to keyhole\/keyhole, so it may be/)
+    expect(stdout).toMatch(
+      /^lacks {2}auth\/kubernetes\/role\/keyhole: does not let keyhole\/keyhole in, or lets in others/,
+    )
     expect(stdout).toMatch(/\nNothing was written: this has to be settled first\.\n$/)
   })
 
@@ -224,6 +226,11 @@ Nothing was written yet. To have it done, give the same command with --yes.
       /\nwide {3}transit\/keys\/payments: can be exported, which cannot be taken back\. Make another/,
     )
     expect(await world.setup('--yes')).toMatchObject({ exit: 3 })
+  })
+
+  test('shows commands that a shell takes as they are meant', async () => {
+    const { stdout } = await world.setup("--audience=$(id)'")
+    expect(stdout).toContain(String.raw`audience='$(id)'\''' bound_service_account_names=keyhole`)
   })
 
   test('makes no role and no policy for a rotator that there is not', async () => {
@@ -247,8 +254,9 @@ ok     auth/kubernetes: the Kubernetes auth method
 ok     auth/kubernetes/config: asks https://kubernetes.default.svc about tokens
 ok     auth/kubernetes/role/keyhole: batch tokens of 10 s at most for keyhole/keyhole, audience vault
 ok     auth/kubernetes/role/keyhole-rotate: batch tokens of 10 s at most for keyhole/keyhole-rotate, audience vault
-ok     sys/policies/acl: no other policy lets anybody decrypt with these keys
-9 ok, 0 lacking, 0 too wide, 0 to know of, 0 not looked at
+ok     sys/policies/acl: no other policy lets anybody decrypt with these keys, or take leave to
+ok     auth/kubernetes/role: no other role gives these policies; other auth methods are not looked at
+10 ok, 0 lacking, 0 too wide, 0 to know of, 0 not looked at
 `,
     ])
   })
@@ -269,7 +277,7 @@ ok     sys/policies/acl: no other policy lets anybody decrypt with these keys
     const { exit, stdout } = await world.check()
     expect(exit).toBe(0)
     expect(stdout).toContain(
-      'note   sys/policies/acl/python: whoever has it may decrypt, configure it (transit/keys/payments)\n',
+      'note   sys/policies/acl/python: whoever has it may decrypt, configure it, put another in its place (transit/keys/payments)\n',
     )
   })
 

@@ -32,7 +32,9 @@ export function vaultModel(): Model {
 
   function typesBelow(path: string): Fields {
     const below = [...there].filter(([at]) => at.startsWith(`${path}/`))
-    return Object.fromEntries(below.map(([at, { type }]) => [`${at.slice(path.length + 1)}/`, { type, options: null }]))
+    return Object.fromEntries(
+      below.map(([at, { type, config = {} }]) => [`${at.slice(path.length + 1)}/`, { type, config, options: null }]),
+    )
   }
 
   function put(path: string, data: Fields): void {

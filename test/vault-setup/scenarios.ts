@@ -192,6 +192,43 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
       expect(await stopped(here.policy)).toMatchObject([{ status: 'lacks' }])
     })
 
+    test("a policy that says more than is about our mounts, as an application's does", async () => {
+      await here.setUp()
+      const decrypt = `path "${here.name}/decrypt/${here.name}-key" { capabilities = ["update"] }`
+      await write(here.policy, { policy: `${decrypt}\npath "secret/data/app" { capabilities = ["read"] }` })
+      const [{ detail } = { detail: '' }] = await stopped(here.policy)
+      expect(detail).toContain("it gives more than is keyhole's to take away, so it may be somebody else's")
+    })
+
+    test('a policy that is not understood, though our role gives it', async () => {
+      await here.setUp()
+      await write(here.policy, { policy: 'path "secret/\\x41" { capabilities = ["read"] }' })
+      const [{ detail } = { detail: '' }] = await stopped(here.policy)
+      expect(detail).toContain('is written in a way that is not understood here; and what it gives cannot be told')
+    })
+
+    test('a policy that another role gives as well', async () => {
+      await here.setUp()
+      await write(here.policy, { policy: '# nothing\n' })
+      await write(`auth/${here.name}/role/${here.name}-b`, {
+        bound_service_account_names: ['b'],
+        bound_service_account_namespaces: ['b'],
+        token_policies: [`${here.name}-reads`],
+      })
+      const [{ detail } = { detail: '' }] = await stopped(here.policy)
+      expect(detail).toContain(`the role ${here.name}-b gives it as well`)
+    })
+
+    test('the API server of a method that has other roles, to which it would be other people', async () => {
+      await here.setUp()
+      await write(`auth/${here.name}/role/${here.name}-b`, {
+        bound_service_account_names: ['b'],
+        bound_service_account_namespaces: ['b'],
+      })
+      const { stops } = await here.plan(here.wantedWith({ host: 'https://127.0.0.1:7443' }))
+      expect(stops).toMatchObject([{ about: here.config, fix: 'name another auth method: --auth-mount' }])
+    })
+
     test('another secrets engine', async () => {
       await write(`sys/mounts/${here.name}`, { type: 'kv' })
       await stopped(here.name)
@@ -222,6 +259,26 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     })
   })
 
+  test('a mount whose values are in the audit log is told', async () => {
+    await write(`sys/mounts/${here.name}`, {
+      type: 'transit',
+      config: { audit_non_hmac_response_keys: ['plaintext'] },
+    })
+    const left = await done()
+    expect(left.remains).toMatchObject([
+      { about: here.name, detail: "audit_non_hmac_response_keys put values into Vault's audit log as they are" },
+    ])
+  })
+
+  test('a key that can be exported and deleted is made to stay, and the rest is told', async () => {
+    await write(`sys/mounts/${here.name}`, { type: 'transit' })
+    await write(here.key, { type: 'aes256-gcm96', derived: true, exportable: true })
+    await write(`${here.key}/config`, { deletion_allowed: true })
+    const left = await done()
+    expect(await read(here.key)).toMatchObject({ deletion_allowed: false })
+    expect(left.remains).toMatchObject([{ about: here.key, detail: 'can be exported, which cannot be taken back' }])
+  })
+
   test('a key that can be exported is told, and stops nothing: no write takes that back', async () => {
     await write(`sys/mounts/${here.name}`, { type: 'transit' })
     await write(here.key, { type: 'aes256-gcm96', derived: true, exportable: true, allow_plaintext_backup: true })
@@ -230,7 +287,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
       {
         about: here.key,
         status: 'wide',
-        detail: 'can be exported and backed up in plaintext, which cannot be taken back',
+        detail: 'can be exported and can be backed up in plaintext, which cannot be taken back',
       },
     ])
   })
@@ -249,6 +306,13 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
       await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type })
       await write(here.config, { ...HOST, kubernetes_ca_cert: ca, issuer: 'https://issuer' })
       const wanted = here.wantedWith({ host: 'https://127.0.0.1:7443' })
+      expect(about(await here.plan(wanted), here.config)).toMatchObject([
+        {
+          write: {
+            command: `vault write ${here.config} kubernetes_host=https://127.0.0.1:7443 disable_local_ca_jwt=true kubernetes_ca_cert=<as it is> issuer=<as it is>`,
+          },
+        },
+      ])
       const left = await here.setUp(wanted)
       expect([...left.stops, ...left.writes]).toEqual([])
       expect(await read(here.config)).toMatchObject({

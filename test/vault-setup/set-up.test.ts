@@ -8,7 +8,9 @@ import { about, installation } from './installation.ts'
 import { vaultModel } from './model.ts'
 import { scenarios } from './scenarios.ts'
 
-describe('the model', () => scenarios(vaultModel))
+describe('the model', () => {
+  scenarios(vaultModel)
+})
 
 describe('what may not be looked at', () => {
   test.each([
