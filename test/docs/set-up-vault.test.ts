@@ -18,5 +18,10 @@ test('gives the vault commands that keyhole vault setup shows for the policy of 
   )
   expect(shown).toHaveLength(8)
   const [, block = ''] = /^## With vault commands\n\n```sh\n(.*?)^```$/ms.exec(PAGE) ?? []
-  expect(block.replaceAll(/ \\\n */g, ' ').trimEnd().split('\n')).toEqual(shown)
+  expect(
+    block
+      .replaceAll(/ \\\n */g, ' ')
+      .trimEnd()
+      .split('\n'),
+  ).toEqual(shown)
 })
