@@ -25,8 +25,8 @@ export interface Claim {
   state(): JournalState
   /** Resolves once the Lease says so. @throws KeyholeError ROTATION_IN_PROGRESS when it is ours no more. */
   write(change: (state: JournalState) => JournalState): Promise<void>
-  /** Makes sure that the Lease is ours, for its whole duration from now. @throws as `write`. */
-  renew(): Promise<void>
+  /** Makes sure that the Lease is ours, for its whole duration from now, or from `freshMs` ago at most. @throws as `write`. */
+  renew(freshMs?: number): Promise<void>
   /** Epoch ms until which nobody else may take it. */
   heldUntilMs(): number
   /** Told of so many more Secrets that are done; goes out with the next renewal. */
@@ -238,7 +238,11 @@ function hold(
     signal: until,
     state: () => state,
     write,
-    renew: () => write((unchanged) => unchanged),
+    async renew(freshMs = 0) {
+      until.throwIfAborted()
+      const ageMs = clock.now() - record.renewedAtMs
+      if (ageMs < 0 || ageMs >= freshMs) await write((unchanged) => unchanged)
+    },
     heldUntilMs: () => record.renewedAtMs + durationMs,
     progress(count: number) {
       done += count

@@ -43,7 +43,7 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
    */
   async function fenced(key: TransitKey, claim: Claim, act: (token: Token) => Promise<void>): Promise<void> {
     for (const isLast of [false, true]) {
-      await claim.renew()
+      await claim.renew(isLast ? 0 : FRESH_MS)
       const { token, diesAtMs } = await tokenWithin(key, claim)
       try {
         return await act(token)
@@ -106,6 +106,9 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
     },
   }
 }
+
+/** Mostly the intent has just been written, which renewed the Lease. Far below what a Lease lasts longer than a token. */
+const FRESH_MS = 500
 
 const BINDING_FIX = {
   place:

@@ -3,6 +3,7 @@ import type { UpstreamKind } from '../../../src/errors.ts'
 import { UpstreamError } from '../../../src/errors.ts'
 import type { TransitKey } from '../../../src/policy/schema.ts'
 import type { Begun } from '../../../src/services/rotation/effects.ts'
+import type { Claim } from '../../../src/services/rotation/journal.ts'
 import type { LeaseRecord } from '../../../src/services/rotation/ports.ts'
 import { transitKeyOf } from '../permits.ts'
 import { claimOf, ROLE, stagesOf } from './stages.ts'
@@ -15,6 +16,8 @@ function opened() {
   there.putKey('payments', { latestVersion: 2 })
   return { there, keys: stagesOf(there).keys }
 }
+
+type At = ReturnType<typeof opened> & { readonly claimed?: Claim }
 
 describe('keys.read', () => {
   test.each([
@@ -51,30 +54,45 @@ describe('keys.read', () => {
 })
 
 describe('the fence', () => {
-  const changes: [string, string, (key?: Partial<TransitKey>) => (at: ReturnType<typeof opened>) => Promise<void>][] = [
+  const changes: [string, string, (key?: Partial<TransitKey>) => (at: At) => Promise<void>][] = [
     [
       'addVersion',
       'rotate payments',
       (key) =>
-        async ({ there, keys }) =>
-          keys.addVersion(BEGUN, transitKeyOf(key), 3, await claimOf(there)),
+        async ({ there, keys, claimed }) =>
+          keys.addVersion(BEGUN, transitKeyOf(key), 3, claimed ?? (await claimOf(there))),
     ],
     [
       'setMinDecryptionVersion',
       'min payments 2',
       (key) =>
-        async ({ there, keys }) =>
-          keys.setMinDecryptionVersion(BEGUN, transitKeyOf(key), 2, await claimOf(there)),
+        async ({ there, keys, claimed }) =>
+          keys.setMinDecryptionVersion(BEGUN, transitKeyOf(key), 2, claimed ?? (await claimOf(there))),
     ],
   ]
 
-  test.each(changes)('%s renews the Lease, logs in anew, and acts with that token', async (_, call, change) => {
-    const at = opened()
-    await at.keys.read(transitKeyOf(), NEVER)
-    at.there.calls.length = 0
-    await change()(at)
-    expect(at.there.calls).toEqual(['read-lease', 'write-lease', 'write-lease', `login ${ROLE}`, call])
-  })
+  test.each(changes)(
+    '%s logs in anew once the Lease has been written, and acts with that token',
+    async (_, call, change) => {
+      const at = opened()
+      await at.keys.read(transitKeyOf(), NEVER)
+      at.there.calls.length = 0
+      await change()(at)
+      expect(at.there.calls).toEqual(['read-lease', 'write-lease', `login ${ROLE}`, call])
+    },
+  )
+
+  test.each(changes)(
+    '%s renews a Lease that was written half a second ago, before it logs in',
+    async (_, call, change) => {
+      const at = opened()
+      const claimed = await claimOf(at.there)
+      await at.there.clock.advance(500)
+      at.there.calls.length = 0
+      await change()({ ...at, claimed })
+      expect(at.there.calls).toEqual(['write-lease', `login ${ROLE}`, call])
+    },
+  )
 
   test.each(changes)('%s refuses a token that outlives the Lease, and changes nothing', async (_, call, change) => {
     const at = opened()
