@@ -14,7 +14,7 @@ export interface Administration {
   close(): Promise<void>
 }
 
-export interface AdministrationOptions {
+interface AdministrationOptions {
   readonly origin: string
   readonly caFile: string | undefined
   readonly namespace: string | undefined

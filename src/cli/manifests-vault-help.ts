@@ -10,8 +10,10 @@ or to be read. It asks nothing of any server; keyhole vault setup writes the sam
   --read-role NAME      Vault role that reads, for TransitKeys that name none (keyhole)
   --rotate-role NAME    Vault role that rotates, for TransitKeys that name none (keyhole-rotate)
   --reads-only          nothing for a rotator
-  --reader, --rotator   taken, so that the same flags serve keyhole manifests rbac; the text does not name them
-  --write DIR           write the files there, each in one step, instead of all of them to stdout
+  --reader, --rotator   ServiceAccounts (keyhole/keyhole, keyhole/keyhole-rotate); the text names their namespace, and
+  --auth-mount PATH     of Vault's Kubernetes auth method (kubernetes): whose it is, as keyhole vault setup looks for it
+  --role NAME           to stdout: the policy of that role alone
+  --write DIR           write the files there, each in one step, instead of one to stdout
   --check DIR           write nothing: say which files there are not what the policy asks for
   --help                this text
 

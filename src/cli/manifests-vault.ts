@@ -7,7 +7,7 @@ import { readText, replaceText } from './files.ts'
 import type { Flag } from './flags.ts'
 import { readFlags } from './flags.ts'
 import { MANIFESTS_VAULT_HELP } from './manifests-vault-help.ts'
-import { policyFlagsText, policyIn } from './policy-flags.ts'
+import { policyFlagsText, policyOrComplaint } from './policy-flags.ts'
 import type { Screen } from './screen.ts'
 import { openScreen, printable } from './screen.ts'
 import type { RolesAsked } from './vault-flags.ts'
@@ -17,6 +17,7 @@ import { EXIT } from './world.ts'
 
 const FLAGS = {
   ...ROLE_FLAGS,
+  role: { value: 'NAME' },
   write: { value: 'DIR' },
   check: { value: 'DIR' },
   help: {},
@@ -33,9 +34,16 @@ export async function manifestsVault(args: readonly string[], world: World): Pro
   const asked = readRoleFlags(flags, complaints)
   const [write, check] = [flags.value('write'), flags.value('check')]
   if (write !== undefined && check !== undefined) complaints.push('--write and --check do not go together.')
-  const policy = complaints.length > 0 ? undefined : await policyIn(asked.policy, world.clock, screen)
-  if (policy === undefined && complaints.length === 0) complaints.push('the policy is refused.')
-  const texts = policy === undefined ? [] : textsFor(policy, asked, complaints)
+  const policy = await policyOrComplaint(asked, world.clock, screen, complaints)
+  const all = policy === undefined ? [] : textsFor(policy, asked, complaints)
+  const role = flags.value('role')
+  const texts = all.filter(({ name }) => role === undefined || name === `${role}.hcl`)
+  const names = all.map(({ name }) => name.slice(0, -'.hcl'.length)).join(', ')
+  if (policy !== undefined && texts.length === 0) complaints.push(`--role must be one of ${names}.`)
+  // As one text they would be one role, which decrypts and rotates.
+  if (write === undefined && check === undefined && texts.length > 1) {
+    complaints.push(`there are several policies: name one (--role), of ${names}, or a directory for all (--write).`)
+  }
   if (complaints.length > 0) {
     for (const complaint of complaints) screen.line(`keyhole manifests vault: ${complaint}`, 'bad')
     screen.line('Nothing was written. keyhole manifests vault --help tells more.')
@@ -43,7 +51,7 @@ export async function manifestsVault(args: readonly string[], world: World): Pro
   }
   if (write !== undefined) return writeAll(write, texts, screen)
   if (check !== undefined) return checkAll(check, texts, asked, screen)
-  world.stdout.write(texts.map(({ text }) => text).join('\n'))
+  world.stdout.write(texts.map(({ text }) => text).join(''))
   return EXIT.done
 }
 
@@ -53,9 +61,9 @@ interface PolicyFile {
 }
 
 function textsFor(policy: Policy, asked: RolesAsked, complaints: string[]): readonly PolicyFile[] {
-  const auth = { mount: VAULT_FLAGS['auth-mount'].value, type: VAULT_FLAGS['auth-type'].value }
+  const auth = { mount: asked.authMount, type: VAULT_FLAGS['auth-type'].value }
   const { roles } = wantedOf(policy, { ...asked, auth, audience: VAULT_FLAGS.audience.value }, complaints)
-  return roles.map((role) => ({ name: `${role.name}.hcl`, text: policyText(role) }))
+  return roles.map((role) => ({ name: `${role.name}.hcl`, text: policyText(role, asked.authMount) }))
 }
 
 function writeAll(directory: string, texts: readonly PolicyFile[], screen: Screen): ExitCode {
@@ -88,6 +96,7 @@ function commandOf(directory: string, asked: RolesAsked): string {
     const name = `${does}-role` as const
     return asked.roles[does] === ROLE_FLAGS[name].value ? [] : [`--${name}=${asked.roles[does]}`]
   })
-  const flags = [...policyFlagsText(asked), ...roles, `--write=${shellWord(directory)}`]
+  const mount = asked.authMount === ROLE_FLAGS['auth-mount'].value ? [] : [`--auth-mount=${asked.authMount}`]
+  const flags = [...policyFlagsText(asked), ...roles, ...mount, `--write=${shellWord(directory)}`]
   return printable(`keyhole manifests vault ${flags.join(' ')}`)
 }

@@ -16,10 +16,15 @@ const account: NonNullable<Flag['check']> = (value) =>
     ? undefined
     : 'must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'
 
+/** Every pod that names no other ServiceAccount has that one. */
+const ownAccount: NonNullable<Flag['check']> = (value) =>
+  account(value) ??
+  (value.endsWith('/default') ? 'must not be the ServiceAccount default, which any pod may have.' : undefined)
+
 export const POLICY_FLAGS = {
   policy: { value: 'DIR' },
-  reader: { value: 'keyhole/keyhole', check: account },
-  rotator: { value: 'keyhole/keyhole-rotate', check: account },
+  reader: { value: 'keyhole/keyhole', check: ownAccount },
+  rotator: { value: 'keyhole/keyhole-rotate', check: ownAccount },
   'reads-only': {},
 } as const satisfies Readonly<Record<string, Flag>>
 
@@ -55,6 +60,19 @@ export function policyFlagsText({ policy, reader, rotator }: PolicyAsked): reado
     ...identity('reader', reader),
     ...(rotator === undefined ? ['--reads-only'] : identity('rotator', rotator)),
   ]
+}
+
+/** The policy, unless there are complaints already, or one comes of it. @param complaints as above. */
+export async function policyOrComplaint(
+  { policy: directory }: PolicyAsked,
+  clock: Clock,
+  screen: Screen,
+  complaints: string[],
+): Promise<Policy | undefined> {
+  if (complaints.length > 0) return undefined
+  const policy = await policyIn(directory, clock, screen)
+  if (policy === undefined) complaints.push('the policy is refused.')
+  return policy
 }
 
 /** Undefined if there is an error anywhere in it; whatever is wrong is told. */

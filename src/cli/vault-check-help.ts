@@ -18,7 +18,8 @@ Each line is a state, what it is about, and what was found; below it, the vault 
          that gives keyhole's policies
   skip   may not be looked at with this token
 
-All that it mends, keyhole vault setup mends with the same flags.
+All that it mends, keyhole vault setup mends with the same flags. A Vault policy is written from the text that keyhole manifests
+vault writes.
 
 ${VAULT_ENVIRONMENT_HELP}
 

@@ -26,7 +26,7 @@ export function vaultCheck(args: readonly string[], world: World): Promise<ExitC
     const found = await look(wanted, looking)
     progress.leave()
     const { authConfig } = found
-    const hasReviewer = typeof authConfig === 'object' && authConfig['token_reviewer_jwt_set'] === true
+    const hasReviewer = typeof authConfig === 'object' && authConfig['token_reviewer_jwt_set'] !== false
     const compared = hasReviewer ? withoutReviewerToken(wanted) : wanted
     const findings = [...differences(compared, found), ...othersOf(wanted, found)]
     const status = worstOf(findings)

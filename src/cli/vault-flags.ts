@@ -32,12 +32,12 @@ export const ROLE_FLAGS = {
   ...POLICY_FLAGS,
   'read-role': { value: 'keyhole', check: name },
   'rotate-role': { value: 'keyhole-rotate', check: name },
+  'auth-mount': { value: 'kubernetes', check: path },
 } as const satisfies Readonly<Record<string, Flag>>
 
 export const VAULT_FLAGS = {
   ...ROLE_FLAGS,
   audience: { value: 'vault', check: audience },
-  'auth-mount': { value: 'kubernetes', check: path },
   'auth-type': { value: 'kubernetes', check: name },
   'kubernetes-host': { value: 'URL', check: origin },
   'kubernetes-ca': { value: 'FILE', check: file },
@@ -46,6 +46,7 @@ export const VAULT_FLAGS = {
 
 export interface RolesAsked extends PolicyAsked {
   readonly roles: { readonly read: string; readonly rotate: string }
+  readonly authMount: string
 }
 
 export interface VaultAsked extends RolesAsked {
@@ -56,7 +57,11 @@ export interface VaultAsked extends RolesAsked {
 /** @param complaints gets what is wrong, in sentences; what is returned is then of no use. */
 export function readRoleFlags(flags: Flags, complaints: string[]): RolesAsked {
   const given = givenIn(flags)
-  return { ...readPolicyFlags(flags, complaints), roles: { read: given('read-role'), rotate: given('rotate-role') } }
+  return {
+    ...readPolicyFlags(flags, complaints),
+    roles: { read: given('read-role'), rotate: given('rotate-role') },
+    authMount: given('auth-mount'),
+  }
 }
 
 /** @param complaints as above. */
@@ -66,6 +71,13 @@ export function readVaultFlags(flags: Flags, complaints: string[]): VaultAsked {
   const reviewerTokenFile = flags.value('token-reviewer-jwt-file')
   if (host === undefined && (ca ?? reviewerTokenFile) !== undefined) {
     complaints.push('--kubernetes-ca and --token-reviewer-jwt-file go with --kubernetes-host.')
+  }
+  // Given the one, Vault takes neither from its pod.
+  if (reviewerTokenFile !== undefined && ca === undefined) {
+    complaints.push('--token-reviewer-jwt-file goes with --kubernetes-ca.')
+  }
+  if (reviewerTokenFile !== undefined && tokenIn(reviewerTokenFile) === undefined) {
+    complaints.push('--token-reviewer-jwt-file names a file that holds no token.')
   }
   const kubernetes =
     host === undefined
@@ -88,6 +100,13 @@ function givenIn(flags: Flags) {
     flags.value(flag) ?? VAULT_FLAGS[flag].value
 }
 
+/** Of a ServiceAccount: undefined for anything else. Nothing in place of a token would have Vault ask without any. */
+export function tokenIn(file: string): string | undefined {
+  const text = readText(file)
+  const token = 'done' in text ? text.done.trim() : ''
+  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) ? token : undefined
+}
+
 function pemIn(pemFile: string, complaints: string[]): PemFile {
   const text = readText(pemFile)
   if ('done' in text && text.done.includes('-----BEGIN CERTIFICATE-----')) return { file: pemFile, text: text.done }
@@ -102,7 +121,7 @@ export function wantedOf(policy: Policy, { reader, rotator, ...asked }: VaultAsk
   return wanted
 }
 
-export interface VaultAccess {
+interface VaultAccess {
   readonly origin: string
   readonly caFile: string | undefined
   readonly namespace: string | undefined

@@ -14,8 +14,7 @@ export const VAULT_FLAGS_HELP = `  --policy DIR          the policy documents, l
                         Vault is taken to run in the cluster
   --kubernetes-ca FILE  PEM of the API server's CA; without it the one of Vault's own pod
   --token-reviewer-jwt-file FILE
-                        a token that may create TokenReviews, for a Vault outside the cluster; without it the one of
-                        Vault's own pod`
+                        a token that may create TokenReviews, for a Vault outside the cluster; needs --kubernetes-ca`
 
 export const VAULT_ENVIRONMENT_HELP = `Environment, as of the vault command
   VAULT_ADDR            origin of Vault; https, or http on loopback
@@ -49,5 +48,5 @@ Exit codes
   1  the command line, the environment or the policy is wrong; nothing was asked of Vault
   2  Vault cannot be reached, or is sealed: the same may succeed later, and goes on from where it stopped
   3  something is left to be written, or to be settled by a person first
-  4  Vault refuses the token
+  4  Vault refuses the token, or what it was asked
 `

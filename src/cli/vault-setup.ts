@@ -6,11 +6,10 @@ import type { Plan } from '../vault-setup/set-up.ts'
 import { carryOut, planFor } from '../vault-setup/set-up.ts'
 import type { Wanted } from '../vault-setup/wanted.ts'
 import { withoutReviewerToken } from '../vault-setup/wanted.ts'
-import { readText } from './files.ts'
-import type { Flag } from './flags.ts'
+import type { Flag, Flags } from './flags.ts'
 import type { Screen } from './screen.ts'
 import { openScreen } from './screen.ts'
-import { VAULT_FLAGS } from './vault-flags.ts'
+import { tokenIn, VAULT_FLAGS } from './vault-flags.ts'
 import { VAULT_SETUP_HELP } from './vault-setup-help.ts'
 import type { Opened } from './vault-world.ts'
 import { findingLine, withVault } from './vault-world.ts'
@@ -25,7 +24,13 @@ const FLAGS = {
 } as const satisfies Readonly<Record<string, Flag>>
 
 export function vaultSetup(args: readonly string[], world: World): Promise<ExitCode> {
-  const asked = { verb: 'vault setup', help: VAULT_SETUP_HELP, flags: FLAGS }
+  const asked = {
+    verb: 'vault setup',
+    help: VAULT_SETUP_HELP,
+    flags: FLAGS,
+    complaint: (flags: Flags) =>
+      flags.has('yes') && flags.has('dry-run') ? '--yes and --dry-run do not go together.' : undefined,
+  }
   return withVault(asked, args, world, async (opened) => {
     const screen = openScreen(world.stdout, world.environment)
     const planned = async (wanted: Wanted) => {
@@ -69,26 +74,26 @@ async function write(plan: Plan, { wanted, looking, screen: errors }: Opened, sc
 }
 
 function readFile(path: string): string {
-  const text = readText(path)
-  if ('errno' in text)
-    throw new StartError(path, `cannot be read any more (${text.errno}); the same again goes on from here`)
-  return text.done.trim()
+  const token = tokenIn(path)
+  if (token === undefined) throw new StartError(path, 'holds no token any more; the same again goes on from here')
+  return token
 }
 
-function stop({ stops }: Plan, screen: Screen): ExitCode {
+/** A token that sees nothing at all is the wrong one. */
+function stop({ stops, all }: Plan, screen: Screen): ExitCode {
   for (const finding of stops) screen.line(...findingLine(finding))
   screen.line('Nothing was written: this has to be settled first.', 'bold')
-  return EXIT.incomplete
+  return all.every(({ status }) => status === 'skip') ? EXIT.refused : EXIT.incomplete
 }
 
-function show({ writes, remains }: Plan, { origin, wanted }: Opened, screen: Screen): void {
+function show({ writes, remains, notes }: Plan, { origin, wanted }: Opened, screen: Screen): void {
   const keys = `${wanted.keys.length} Transit key${wanted.keys.length === 1 ? '' : 's'}`
   screen.line(`For the ${keys} of the policy, in ${origin}. Nothing is deleted.`, 'bold')
   for (const [at, { about, detail, write }] of writes.entries()) {
     screen.line(`${String(at + 1).padStart(3)}  ${about}: ${detail}`)
     screen.line(`       ${write.command}`)
   }
-  for (const finding of remains) screen.line(...findingLine(finding))
+  for (const finding of [...remains, ...notes]) screen.line(...findingLine(finding))
 }
 
 /** After the last look. */

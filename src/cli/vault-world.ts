@@ -8,17 +8,15 @@ import type { Administration } from '../wire-vault-setup.ts'
 import { openAdministration } from '../wire-vault-setup.ts'
 import type { Flag, Flags } from './flags.ts'
 import { readFlags } from './flags.ts'
-import { policyIn } from './policy-flags.ts'
+import { policyOrComplaint } from './policy-flags.ts'
 import type { Screen, Style } from './screen.ts'
 import { openScreen } from './screen.ts'
-import type { VaultAsked } from './vault-flags.ts'
 import { readVaultAccess, readVaultFlags, wantedOf } from './vault-flags.ts'
 import type { ExitCode, World } from './world.ts'
 import { EXIT } from './world.ts'
 
 export interface Opened {
   readonly wanted: Wanted
-  readonly asked: VaultAsked
   readonly flags: Flags
   /** stderr: for people, where stdout may be a document. */
   readonly screen: Screen
@@ -31,11 +29,13 @@ export interface Asked {
   readonly verb: string
   readonly help: string
   readonly flags: Readonly<Record<string, Flag>>
+  /** What is wrong with flags that go together, or do not. */
+  complaint?(flags: Flags): string | undefined
 }
 
 /** Reads flags, environment and policy, opens Vault, and tells what went wrong with any of it. */
 export async function withVault(
-  { verb, help, flags: declared }: Asked,
+  { verb, help, flags: declared, complaint }: Asked,
   args: readonly string[],
   world: World,
   act: (opened: Opened) => Promise<ExitCode>,
@@ -48,9 +48,10 @@ export async function withVault(
   }
   const screen = openScreen(world.stderr, world.environment)
   const asked = readVaultFlags(flags, complaints)
+  const more = complaint?.(flags)
+  if (more !== undefined) complaints.push(more)
   const access = readVaultAccess(world.environment, complaints)
-  const policy = complaints.length > 0 ? undefined : await policyIn(asked.policy, world.clock, screen)
-  if (policy === undefined && complaints.length === 0) complaints.push('the policy is refused.')
+  const policy = await policyOrComplaint(asked, world.clock, screen, complaints)
   const wanted = policy && wantedOf(policy, asked, complaints)
   if (wanted === undefined || complaints.length > 0) return refuse(complaints)
   const token = 'file' in access.token ? access.token : { text: world.environment['VAULT_TOKEN'] ?? '' }
@@ -61,7 +62,6 @@ export async function withVault(
     const progress = (done: number, total: number) => screen.redraw(`Looking at Vault: ${done} of ${total}`)
     return await act({
       wanted,
-      asked,
       flags,
       screen,
       origin: access.origin,
@@ -96,10 +96,12 @@ const UNTRUSTED = "Vault's certificate is not trusted. VAULT_CACERT must hold th
 
 function failureOf({ kind, status, cause }: UpstreamError): { readonly words: string; readonly exit: ExitCode } {
   const outcome = cause instanceof Error && 'code' in cause ? String(cause.code) : kind
+  if (kind === 'aborted') return { words: 'stopped', exit: EXIT.unavailable }
   if (outcome === 'tls') return { words: UNTRUSTED, exit: EXIT.unavailable }
   if (kind === 'sealed') return { words: 'Vault is sealed. Unseal it: vault operator unseal', exit: EXIT.unavailable }
-  if (kind === 'standby')
-    return { words: 'this Vault is a standby, and has nobody to forward to', exit: EXIT.unavailable }
+  if (kind === 'standby' || kind === 'redirected') {
+    return { words: 'this Vault is a standby: name the one that is active in VAULT_ADDR', exit: EXIT.unavailable }
+  }
   if (kind === 'forbidden') {
     return {
       words:

@@ -4,7 +4,7 @@ import type { Finding, Write } from './finding.ts'
 import { ok, unseen } from './finding.ts'
 import type { Found, Mounted } from './found.ts'
 import type { Fields } from './port.ts'
-import { wordIn } from './read-fields.ts'
+import { wordIn, wordsIn } from './read-fields.ts'
 import type { WantedAuth } from './wanted.ts'
 import { IN_CLUSTER_HOST } from './wanted.ts'
 
@@ -33,8 +33,15 @@ export function authFinding({ mount, type }: WantedAuth, methods: Found['authMet
 
 /** What the method says goes before what its roles say. */
 function methodFinding(about: string, mount: string, { config }: Mounted): Finding {
-  const tokenType = wordIn(config['token_type'])
-  if (tokenType !== 'service') return ok(about, 'the Kubernetes auth method')
+  if (wordsIn(config['audit_non_hmac_request_keys']).includes('jwt')) {
+    return {
+      status: 'wide',
+      about,
+      detail: "audit_non_hmac_request_keys puts tokens into Vault's audit log as they are",
+      fix: `take jwt off it: vault auth tune ${mount}`,
+    }
+  }
+  if (wordIn(config['token_type']) !== 'service') return ok(about, 'the Kubernetes auth method')
   return {
     status: 'wide',
     about,
@@ -44,33 +51,49 @@ function methodFinding(about: string, mount: string, { config }: Mounted): Findi
 }
 
 /**
- * One write sets all of it, so whatever is there and not asked about is written again as it was. Another API server is other
- * people to every role of the method, so it is changed only where there is no role but ours.
+ * One write sets all of it, so whatever is there and not asked about is written again as it was. All roles of the method log in
+ * by it: it is not changed for others, and another API server, which is other people to every role, only where there is none.
  */
-export function configFinding({ mount, kubernetes }: WantedAuth, { authConfig: seen, others }: Found): Finding {
+export function configFinding({ mount, kubernetes }: WantedAuth, found: Found): Finding {
   const about = `auth/${mount}/config`
+  const { authConfig: seen, roles, others } = found
   if (seen === 'unseen') return unseen(about, about)
   const there = wordIn(seen?.['kubernetes_host'])
   const host = kubernetes?.host ?? (seen === undefined ? IN_CLUSTER_HOST : there)
   const flaws = configFlaws(host, kubernetes, seen)
   if (flaws.length === 0) return ok(about, `asks ${host} about tokens`)
+  const write = configWrite(about, host, kubernetes, seen)
+  const plain: Finding = { status: 'lacks', about, detail: flaws.join('; ') }
+  if (seen === undefined) return { ...plain, write }
+
   const stop = (why: string, fix: string): Finding => ({
-    status: 'lacks',
-    about,
-    detail: `${flaws.join('; ')}; ${why}`,
+    ...plain,
+    detail: `${plain.detail}; ${why}`,
     fix,
     stops: true,
   })
-  if (seen !== undefined && there !== host && !(others.roles instanceof Map && others.roles.size === 0)) {
-    return stop('and it has other roles, whose tokens are of that one', 'name another auth method: --auth-mount')
+  const byHand = `or, if it is meant for all of them, ${write.command}`
+  const hasOthers = !(others.roles instanceof Map && others.roles.size === 0)
+  const hasRoles = hasOthers || [...roles.values()].some((role) => role !== undefined)
+  if (hasRoles && !isSameOrigin(there, host)) {
+    return stop('and it has roles, whose tokens are of that one', `name another auth method: --auth-mount; ${byHand}`)
   }
-  if (seen?.['token_reviewer_jwt_set'] === true && kubernetes?.reviewerTokenFile === undefined) {
+  if (hasOthers) {
+    return stop('and other roles log in by it', `leave it as it is, without --kubernetes-host; ${byHand}`)
+  }
+  // Before it is told, it may be there as well.
+  if (seen['token_reviewer_jwt_set'] !== false && kubernetes?.reviewerTokenFile === undefined) {
     return stop(
       "to change it would drop the reviewer's token, which Vault does not show",
       'give that token as well: --token-reviewer-jwt-file',
     )
   }
-  return { status: 'lacks', about, detail: flaws.join('; '), write: configWrite(about, host, kubernetes, seen) }
+  return { ...plain, write }
+}
+
+/** However it is spelled. */
+function isSameOrigin(one: string, other: string): boolean {
+  return (URL.parse(one)?.origin ?? one) === (URL.parse(other)?.origin ?? other)
 }
 
 function configWrite(
@@ -85,7 +108,7 @@ function configWrite(
     (field) => seen?.[field] !== undefined && !(field === 'kubernetes_ca_cert' && ca !== undefined),
   )
   const words = [
-    `kubernetes_host=${host}`,
+    `kubernetes_host=${shellWord(host)}`,
     ...(ca === undefined ? [] : [`kubernetes_ca_cert=@${shellWord(ca.file)}`]),
     ...(reviewerTokenFile === undefined ? [] : [`token_reviewer_jwt=@${shellWord(reviewerTokenFile)}`]),
     ...(disablesLocal ? ['disable_local_ca_jwt=true'] : []),
@@ -123,7 +146,7 @@ function configFlaws(host: string, kubernetes: WantedAuth['kubernetes'], seen: F
   const { ca, reviewerTokenFile } = kubernetes ?? {}
   const there = { host: wordIn(seen['kubernetes_host']), ca: wordIn(seen['kubernetes_ca_cert']) }
   return [
-    ...(there.host === host ? [] : [`asks ${there.host} about tokens, and not ${host}`]),
+    ...(isSameOrigin(there.host, host) ? [] : [`asks ${there.host} about tokens, and not ${host}`]),
     ...(ca === undefined || there.ca.trim() === ca.text.trim() ? [] : [`trusts another CA than ${ca.file}`]),
     // Whether it is the same, Vault does not tell.
     ...(reviewerTokenFile === undefined ? [] : [`gets the reviewer's token of ${reviewerTokenFile}`]),

@@ -9,7 +9,7 @@ import type { Found } from './found.ts'
 import { keyFinding, mountFinding } from './keys.ts'
 import { policyFinding } from './policies.ts'
 import { roleFinding } from './roles.ts'
-import type { Wanted } from './wanted.ts'
+import type { Wanted, WantedKey } from './wanted.ts'
 import { pathOf } from './wanted.ts'
 
 /** In the order in which they are to be written: a role comes last, when what it gives is as narrow as it should be. */
@@ -17,9 +17,27 @@ export function differences(wanted: Wanted, found: Found): readonly Finding[] {
   return [
     ...wanted.mounts.map((path) => mountFinding(path, found.mounts)),
     ...wanted.keys.map((key) => keyFinding(key, found.keys.get(pathOf(key)))),
-    ...wanted.roles.map((role) => policyFinding(role, wanted, found)),
+    ...wanted.keys.filter((key) => isAdopted(key, wanted, found)).map(adoptedNote),
+    ...wanted.roles.map((role) => policyFinding(role, wanted.auth.mount, found)),
     authFinding(wanted.auth, found.authMethods),
     configFinding(wanted.auth, found),
-    ...wanted.roles.map((role) => roleFinding(role, wanted.auth, found.roles.get(role.name))),
+    ...wanted.roles.map((role) => roleFinding(role, wanted.auth, found)),
   ]
+}
+
+/** It is there, and nothing of this installation names it yet: somebody else may use it. */
+function isAdopted({ mount, name }: WantedKey, { roles }: Wanted, { keys, policies }: Found): boolean {
+  const key = keys.get(pathOf({ mount, name }))
+  if (key === undefined || key === 'unseen') return false
+  const readers = roles.filter(({ rules }) => rules.some(({ path }) => path === `${mount}/decrypt/${name}`))
+  return readers.every((role) => policies.get(role.name) === undefined)
+}
+
+function adoptedNote(key: WantedKey): Finding {
+  return {
+    status: 'note',
+    about: pathOf(key),
+    detail: 'is there already',
+    fix: 'see that nobody else encrypts with it, or that its TransitKey is not exclusive: a rotation retires versions that they may need',
+  }
 }

@@ -65,7 +65,7 @@ export async function look(wanted: Wanted, { vault, signal, progress }: Looking)
   const role = (name: string) => ofAuth(`role/${name}`)
   const others = async (path: string) => {
     const listed = await ask.list(path)
-    if (listed === 'unseen' || listed.length > MOST_LISTED) return 'unseen'
+    if (listed === 'unseen' || listed.length > MOST_ASKED_ABOUT) return 'unseen'
     return listed.filter((name) => name !== 'root' && !names.includes(name))
   }
 
@@ -144,7 +144,7 @@ const UNSEEN: ReadonlySet<string> = new Set<UpstreamKind>(['forbidden', 'mount-m
 const NAME = /^\w[\w.-]{0,252}$/
 
 /** Beyond this many there is no looking at each. */
-const MOST_LISTED = 10_000
+const MOST_ASKED_ABOUT = 10_000
 
 /** `{"transit/": {"type": "transit", "config": {...}, ...}, ...}` */
 function mountedIn(data: Seen<Fields>): Seen<ReadonlyMap<string, Mounted>> {

@@ -35,39 +35,54 @@ const WITH_A_KEY: readonly Danger<WantedKey>[] = [
   },
 ]
 
+interface Around {
+  readonly wanted: Wanted
+  /** Paths of all auth methods. */
+  readonly methods: readonly string[]
+}
+
 /** What lets somebody take leave to do that, or go round Vault's policies. */
-const WITH_VAULT: readonly Danger<Wanted>[] = [
+const WITH_VAULT: readonly Danger<Around>[] = [
   { may: 'write policies', needs: ['update'], paths: () => ['sys/policies/acl/+', 'sys/policy/+'] },
   {
     may: 'give policies to whoever logs in',
     needs: ['create', 'update'],
-    paths: ({ auth }) => [
-      `auth/${auth.mount}/role/+`,
-      ...['role', 'roles', 'users', 'groups', 'certs'].map((kind) => `auth/+/${kind}/+`),
+    paths: ({ methods }) => [
+      ...['role', 'roles', 'users', 'groups', 'certs', 'map/+'].flatMap((kind) =>
+        methods.map((method) => `auth/${method}/${kind}/+`),
+      ),
       ...['identity/entity', 'identity/group'].flatMap((kind) => [kind, `${kind}/id/+`, `${kind}/name/+`]),
     ],
   },
-  { may: 'make tokens of any policy', needs: ['update'], sudo: true, paths: () => ['auth/token/create'] },
+  {
+    may: 'make tokens of any policy',
+    needs: ['update'],
+    sudo: true,
+    paths: () => ['auth/token/create', 'auth/token/create-orphan', 'auth/token/create/+'],
+  },
   {
     may: 'have another API server review tokens',
     needs: ['update'],
-    paths: ({ auth }) => [`auth/${auth.mount}/config`],
+    paths: ({ wanted }) => [`auth/${wanted.auth.mount}/config`],
   },
   { may: 'move the keys to another path', needs: ['update'], sudo: true, paths: () => ['sys/remount'] },
   {
     may: 'have values written to the audit log',
     needs: ['update'],
-    paths: ({ mounts }) => mounts.map((mount) => `sys/mounts/${mount}/tune`),
+    paths: ({ wanted }) => wanted.mounts.map((mount) => `sys/mounts/${mount}/tune`),
   },
   { may: 'open an audit log', needs: ['update'], sudo: true, paths: () => ['sys/audit/+'] },
   { may: 'read what Vault stores', needs: ['read'], sudo: true, paths: () => ['sys/raw/+', 'sys/raw/+/+'] },
 ]
 
-export function othersOf(wanted: Wanted, { others }: Found): readonly Finding[] {
-  return [...policyNotes(wanted, others.policies), ...roleNotes(wanted, others.roles)]
+export function othersOf(wanted: Wanted, { others, authMethods }: Found): readonly Finding[] {
+  const seen = authMethods instanceof Map ? [...authMethods.keys()] : []
+  const methods = [...new Set(['+', wanted.auth.mount, ...seen])]
+  return [...policyNotes({ wanted, methods }, others.policies), ...roleNotes(wanted, others.roles)]
 }
 
-function policyNotes(wanted: Wanted, policies: Found['others']['policies']): readonly Finding[] {
+function policyNotes(around: Around, policies: Found['others']['policies']): readonly Finding[] {
+  const { wanted } = around
   const about = 'sys/policies/acl'
   if (policies === 'unseen' || policies === undefined) {
     const fix = `use a token whose policies give "list" and "read" on ${about}`
@@ -80,7 +95,7 @@ function policyNotes(wanted: Wanted, policies: Found['others']['policies']): rea
     }
     // Most of a large Vault's rules are about other mounts, and there may be many keys.
     const near = rules.filter(({ path }) => wanted.mounts.some((mount) => mayFitBelow(path, `${mount}/`)))
-    const may = [...listed(wanted.keys.flatMap((key) => withKey(near, key))), ...given(rules, WITH_VAULT, wanted)]
+    const may = [...listed(wanted.keys.flatMap((key) => withKey(near, key))), ...given(rules, WITH_VAULT, around)]
     return may.length === 0 ? [] : [{ status: 'note', about: at, detail: `whoever has it may ${may.join('; ')}` }]
   })
   return notes.length > 0
@@ -102,11 +117,11 @@ function given<About>(rules: readonly Rule[], dangers: readonly Danger<About>[],
   return dangers.filter(isGiven).map(({ may }) => may)
 }
 
-const MOST_LISTED = 3
+const MOST_KEYS_TOLD = 3
 
 function listed(texts: readonly string[]): readonly string[] {
-  if (texts.length <= MOST_LISTED) return texts
-  return [...texts.slice(0, MOST_LISTED), `and ${texts.length - MOST_LISTED} more of the keys`]
+  if (texts.length <= MOST_KEYS_TOLD) return texts
+  return [...texts.slice(0, MOST_KEYS_TOLD), `and ${texts.length - MOST_KEYS_TOLD} more of the keys`]
 }
 
 function roleNotes({ auth, roles }: Wanted, seen: Found['others']['roles']): readonly Finding[] {

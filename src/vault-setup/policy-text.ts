@@ -1,9 +1,14 @@
-/** A role's rules as the text of its policy: HCL, one block a path, under a comment that says what the role is for. */
+/**
+ * A role's rules as the text of its policy: HCL, one block a path, under a comment that says what the role is for, and whose
+ * it is. A policy is one for a whole Vault, and every cluster may call its own `keyhole`.
+ */
 import type { Rule } from './rules.ts'
 import type { WantedRole } from './wanted.ts'
 
-export function policyText({ name, does, rules }: WantedRole): string {
-  const comment = PURPOSES[does].map((line) => `# ${line.replace('ROLE', name)}\n`).join('')
+export function policyText(role: WantedRole, authMount: string): string {
+  const { name, does, rules } = role
+  const lines = [...PURPOSES[does].map((line) => line.replace('ROLE', name)), `Of ${ownerOf(role, authMount)}.`]
+  const comment = lines.map((line) => `# ${line}\n`).join('')
   return [comment, ...rules.map(block)].join('\n')
 }
 
@@ -17,6 +22,16 @@ const PURPOSES: Readonly<Record<WantedRole['does'], readonly string[]>> = {
     'configuration of a key it may set the oldest version that opens, and no other parameter: `exportable` and',
     '`allow_plaintext_backup` would let the key itself out, for good.',
   ],
+}
+
+/** One installation: a cluster has its own auth method, and a namespace at most one keyhole. */
+export function ownerOf({ account }: WantedRole, authMount: string): string {
+  return `the keyhole in the namespace ${account.namespace} at auth/${authMount}`
+}
+
+/** Undefined for a text that says nothing of the kind. */
+export function ownerIn(text: string): string | undefined {
+  return /^# Of (the keyhole in the namespace \S+ at auth\/\S+)\.$/m.exec(text)?.[1]
 }
 
 function block({ path, capabilities, allowedParameters }: Rule): string {

@@ -12,10 +12,10 @@ export interface RoleFlaws {
 }
 
 /**
- * `not-ours`: it does not let our ServiceAccount in, or lets in others too and does not give our policy: it was made for
- * whoever else it lets in, and they would lose it.
+ * `not-ours`: it does not let our ServiceAccount in, or names others beside it: it was made for them, too, and they would lose
+ * it. Whom a pattern lets in nobody named; then it is ours if its policy says so.
  */
-export function roleFlaws(role: WantedRole, seen: Fields): RoleFlaws | 'not-ours' {
+export function roleFlaws(role: WantedRole, seen: Fields, isPolicyOurs: boolean): RoleFlaws | 'not-ours' {
   const names = wordsIn(seen['bound_service_account_names'])
   const namespaces = wordsIn(seen['bound_service_account_namespaces'])
   const given = wordsIn(seen['token_policies'])
@@ -23,8 +23,10 @@ export function roleFlaws(role: WantedRole, seen: Fields): RoleFlaws | 'not-ours
   const { namespace, name } = role.account
   const lets = (patterns: readonly string[], word: string) => patterns.some((pattern) => fits(pattern, word))
   if (!lets(names, name) || !lets(namespaces, namespace)) return 'not-ours'
-  const isShared = beyond(names, name) || beyond(namespaces, namespace) || hasSelector
-  if (isShared && !given.includes(role.name)) return 'not-ours'
+  const isNamed = (words: readonly string[], word: string) => words.some((one) => one !== word && !one.includes('*'))
+  if (isNamed(names, name) || isNamed(namespaces, namespace)) return 'not-ours'
+  const isOpen = beyond(names, name) || beyond(namespaces, namespace) || hasSelector
+  if (isOpen && !(isPolicyOurs && given.includes(role.name))) return 'not-ours'
   return { wide: wide(), lacks: lacks(), unset: unset() }
 
   function wide(): readonly string[] {
@@ -76,11 +78,11 @@ function beyond(words: readonly string[], word: string): boolean {
   return words.some((one) => one !== word)
 }
 
-const MOST_LISTED = 5
+const MOST_NAMES_TOLD = 5
 
 function listed(words: readonly string[]): string {
-  const shown = words.slice(0, MOST_LISTED).join(', ')
-  return words.length <= MOST_LISTED ? shown : `${shown} and ${words.length - MOST_LISTED} more`
+  const shown = words.slice(0, MOST_NAMES_TOLD).join(', ')
+  return words.length <= MOST_NAMES_TOLD ? shown : `${shown} and ${words.length - MOST_NAMES_TOLD} more`
 }
 
 /** `*` is any text, wherever it stands; Vault takes it in both lists. Not by an expression, which many `*` would hold up. */

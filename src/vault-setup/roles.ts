@@ -2,13 +2,15 @@
 import { shellWord } from '../policy/words.ts'
 import type { Finding } from './finding.ts'
 import { ok, unseen } from './finding.ts'
-import type { Seen } from './found.ts'
+import type { Found } from './found.ts'
+import { ownerIn, ownerOf } from './policy-text.ts'
 import type { Fields } from './port.ts'
 import { roleFlaws } from './role-flaws.ts'
 import type { WantedAuth, WantedRole } from './wanted.ts'
 import { TOKEN_TTL_SECONDS } from './wanted.ts'
 
-export function roleFinding(role: WantedRole, auth: WantedAuth, seen: Seen<Fields>): Finding {
+export function roleFinding(role: WantedRole, auth: WantedAuth, { roles, policies }: Found): Finding {
+  const seen = roles.get(role.name)
   const about = `auth/${auth.mount}/role/${role.name}`
   if (seen === 'unseen') return unseen(about, about)
   const { namespace, name } = role.account
@@ -33,13 +35,15 @@ export function roleFinding(role: WantedRole, auth: WantedAuth, seen: Seen<Field
       write,
     }
   }
-  const flaws = roleFlaws(role, seen)
+  const text = policies.get(role.name)
+  const isPolicyOurs = text !== undefined && ownerIn(text) === ownerOf(role, auth.mount)
+  const flaws = roleFlaws(role, seen, isPolicyOurs)
   if (flaws === 'not-ours') {
     return {
       status: 'lacks',
       about,
-      detail: `does not let ${namespace}/${name} in, or lets in others and does not give the policy ${role.name}, so it may be somebody else's`,
-      fix: 'give this installation Vault roles of other names (--read-role, --rotate-role, and the same in its settings), or name its ServiceAccounts (--reader, --rotator)',
+      detail: `does not let ${namespace}/${name} in, or lets in others as well, so it may be somebody else's`,
+      fix: 'give this installation Vault roles of other names (--read-role, --rotate-role, and the same in its settings), name its ServiceAccounts (--reader, --rotator), or take the others off it',
       stops: true,
     }
   }

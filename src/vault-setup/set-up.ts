@@ -13,6 +13,8 @@ export interface Plan {
   readonly stops: readonly Finding[]
   /** What is not as it should be, and no write makes so: it stops nothing. */
   readonly remains: readonly Finding[]
+  /** To be known before it is carried out. */
+  readonly notes: readonly Finding[]
   readonly all: readonly Finding[]
 }
 
@@ -24,10 +26,11 @@ export async function planFor(wanted: Wanted, looking: Looking): Promise<Plan> {
     writes: all.flatMap((finding) => (finding.write === undefined ? [] : [{ ...finding, write: finding.write }])),
     stops: all.filter(({ stops, status }) => stops === true || status === 'skip'),
     remains: all.filter(({ status, write, stops }) => status === 'wide' && write === undefined && stops !== true),
+    notes: all.filter(({ status }) => status === 'note'),
   }
 }
 
-export interface Writing extends Looking {
+interface Writing extends Looking {
   /** The text of a file, such as a token's. */
   readFile(path: string): string
   /** Before each write. */

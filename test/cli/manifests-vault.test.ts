@@ -21,6 +21,18 @@ describe('the command line is refused', () => {
     expect(stderr).toContain('Nothing was written. keyhole manifests vault --help tells more.\n')
   })
 
+  test.each([
+    [
+      [],
+      'there are several policies: name one (--role), of keyhole, keyhole-rotate, or a directory for all (--write).',
+    ],
+    [['--role=other'], '--role must be one of keyhole, keyhole-rotate.'],
+  ])('where one text would be one role that decrypts and rotates: %j', async (flags, complaint) => {
+    using made = filesOf(GOOD)
+    const { exit, stdout, stderr } = await generateVault(`--policy=${made.path('policy')}`, ...flags)
+    expect([exit, stdout, stderr]).toEqual([1, '', expect.stringContaining(complaint)])
+  })
+
   test('for roles that would read and rotate in one', async () => {
     using made = filesOf(GOOD)
     const { exit, stderr } = await generateVault(`--policy=${made.path('policy')}`, '--rotate-role=keyhole')
@@ -29,15 +41,16 @@ describe('the command line is refused', () => {
 })
 
 describe('what is written', () => {
-  test('is every role on stdout, or a file for each', async () => {
+  test('is one role on stdout, or a file for each', async () => {
     using made = filesOf(GOOD)
-    const { exit, stdout } = await generateVault(`--policy=${made.path('policy')}`)
-    expect(exit).toBe(0)
+    const each = await Promise.all(
+      ['keyhole', 'keyhole-rotate'].map((role) => generateVault(`--policy=${made.path('policy')}`, `--role=${role}`)),
+    )
     await generateVault(`--policy=${made.path('policy')}`, `--write=${made.directory}`)
     const names = readdirSync(made.directory).filter((name) => name !== 'policy')
     expect(names.toSorted()).toEqual(['keyhole-rotate.hcl', 'keyhole.hcl'])
-    const [reads, rotates] = ['keyhole.hcl', 'keyhole-rotate.hcl'].map((name) => readFileSync(made.path(name), 'utf8'))
-    expect(stdout).toBe(`${reads}\n${rotates}`)
+    const texts = ['keyhole.hcl', 'keyhole-rotate.hcl'].map((name) => readFileSync(made.path(name), 'utf8'))
+    expect(each.map(({ stdout }) => stdout)).toEqual(texts)
   })
 
   test('is nothing for a rotator that there is not', async () => {

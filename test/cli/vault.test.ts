@@ -41,6 +41,9 @@ describe.each(VERBS)('keyhole vault %s refuses, before it asks Vault anything,',
     ['--kubernetes-ca=ROOT/none', '--kubernetes-ca names a file that cannot be read (ENOENT).'],
     ['--kubernetes-host=https://k --kubernetes-ca=ROOT/policy/keys.yaml', '--kubernetes-ca names a file that holds no'],
     ['--token-reviewer-jwt-file=ROOT/policy/keys.yaml', '--kubernetes-ca and --token-reviewer-jwt-file go with'],
+    ['--token-reviewer-jwt-file=ROOT/policy/keys.yaml', '--token-reviewer-jwt-file goes with --kubernetes-ca.'],
+    ['--token-reviewer-jwt-file=ROOT/policy/keys.yaml', '--token-reviewer-jwt-file names a file that holds no token.'],
+    ['--reader=keyhole/default', '--reader must not be the ServiceAccount default'],
     ['--read-role=same --rotate-role=Same', 'The Vault role same is to read and to rotate'],
     ['--read-role=root', 'A Vault role gives the policy of its own name, and Vault keeps the policy root for itself'],
     [
@@ -125,7 +128,7 @@ describe.each(VERBS)('keyhole vault %s', (verb) => {
 
   test('tells of a token that Vault refuses', async () => {
     const { exit, stdout } = await world[verb]('', { VAULT_TOKEN: 'hvs.another-canary' })
-    expect(exit).toBe(verb === 'setup' ? 3 : 4)
+    expect(exit).toBe(4)
     expect(stdout).toContain('may not be looked at with this token')
   })
 })
@@ -159,6 +162,11 @@ Nothing was written yet. To have it done, give the same command with --yes.
     expect([dry.exit, writes(), dry.stdout.includes('--yes')]).toEqual([0, [], false])
   })
 
+  test('is not told to write and not to write', async () => {
+    const { exit, stderr } = await world.setup('--yes --dry-run')
+    expect([exit, stderr]).toEqual([1, expect.stringContaining('--yes and --dry-run do not go together.')])
+  })
+
   test('writes each with a line of its own, and the second time has nothing to do', async () => {
     const { exit, stdout } = await world.setup('--yes')
     expect([exit, writes().length]).toEqual([0, 8])
@@ -172,7 +180,7 @@ Nothing was written yet. To have it done, give the same command with --yes.
 
   test('shows neither the CA nor the token that it gives Vault', async () => {
     writeFileSync(world.files.path('ca.crt'), createAuthority().ca)
-    writeFileSync(world.files.path('token'), 'eyJ.canary\n')
+    writeFileSync(world.files.path('token'), 'eyJ.canary.x\n')
     const flags = '--kubernetes-host=https://k:6443/ --kubernetes-ca=ROOT/ca.crt --token-reviewer-jwt-file=ROOT/token'
     const { exit, stdout } = await world.setup(`${flags} --yes`)
     expect([exit, stdout.includes('BEGIN')]).toEqual([0, false])
@@ -212,7 +220,7 @@ Nothing was written yet. To have it done, give the same command with --yes.
     const { exit, stdout } = await world.setup('--yes')
     expect([exit, writes()]).toEqual([3, []])
     expect(stdout).toMatch(
-      /^lacks {2}auth\/kubernetes\/role\/keyhole: does not let keyhole\/keyhole in, or lets in others/,
+      /^lacks {2}auth\/kubernetes\/role\/keyhole: does not let keyhole\/keyhole in, or lets in others as well/,
     )
     expect(stdout).toMatch(/\nNothing was written: this has to be settled first\.\n$/)
   })

@@ -157,7 +157,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'the fence is gone',
     edits: [
-      { file: `${ROTATION}/keys.ts`, from: '      await claim.renew(isLast ? 0 : FRESH_MS)\n', to: '' },
+      { file: `${ROTATION}/keys.ts`, from: '      await claim.renew(isLast ? 0 : freshMs)\n', to: '' },
       { file: `${ROTATION}/keys.ts`, from: '<= claim.heldUntilMs()', to: '> 0' },
     ],
     scenario: (told) => stoppedAtRotate(told),

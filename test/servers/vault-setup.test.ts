@@ -171,7 +171,8 @@ describe('a whole set-up', () => {
   })
 
   test('is told of what was taken from it and what was added, and mends both', async () => {
-    await expectStatus(vault.call('POST', `/v1/sys/policies/acl/${NAME}-reads`, { policy: '# nothing\n' }))
+    const owner = `# Of the keyhole in the namespace ${KEYHOLE.namespace} at auth/${NAME}.\n`
+    await expectStatus(vault.call('POST', `/v1/sys/policies/acl/${NAME}-reads`, { policy: owner }))
     await vault.putPolicy('their-own', [{ path: `${NAME}/decrypt/+`, capabilities: ['update'] }])
     await expectStatus(vault.call('POST', `/v1/auth/${NAME}/role/${NAME}-rotates`, { audience: '' }))
     const { exit, stdout } = await said(vaultCheck, token)
@@ -187,7 +188,7 @@ describe('a whole set-up', () => {
   test('refuses a token that may do less, and one that Vault does not know', async () => {
     const reads = await vault.createToken({ policies: [`${NAME}-reads`], ttlSeconds: 60, type: 'service' })
     expect(await said(vaultSetup, reads, '--yes')).toMatchObject({
-      exit: 3,
+      exit: 4,
       stdout: expect.stringContaining('may not be looked at with this token'),
     })
     expect(await said(vaultCheck, reads)).toMatchObject({ exit: 4 })
@@ -224,5 +225,6 @@ const [, DOCUMENTED = ''] =
   ) ?? []
 const ADMINISTRATOR = DOCUMENTED.replaceAll('kubernetes', NAME)
   .replaceAll('transit', NAME)
-  .replaceAll('acl/keyhole-rotate', `acl/${NAME}-rotates`)
-  .replaceAll('acl/keyhole', `acl/${NAME}-reads`)
+  .replaceAll('payments', `${NAME}-key`)
+  .replaceAll(/(acl|role)\/keyhole-rotate/g, `$1/${NAME}-rotates`)
+  .replaceAll(/(acl|role)\/keyhole/g, `$1/${NAME}-reads`)

@@ -1,7 +1,7 @@
 /** Who else may come at the keys: each way that is told of, and what is no way. */
 import { describe, expect, it } from 'vitest'
 import type { Finding } from '../../src/vault-setup/finding.ts'
-import type { Others } from '../../src/vault-setup/found.ts'
+import type { Found, Others } from '../../src/vault-setup/found.ts'
 import { othersOf } from '../../src/vault-setup/others.ts'
 import { readPolicy } from '../../src/vault-setup/read-policy.ts'
 import { wantedIn } from '../../src/vault-setup/wanted.ts'
@@ -18,7 +18,7 @@ const OPTIONS = {
 }
 
 function told(
-  others: Partial<Others>,
+  { authMethods = new Map(), ...others }: Partial<Others & Pick<Found, 'authMethods'>>,
   keys: readonly string[] = ['payments'],
   mount = 'kubernetes',
 ): readonly Finding[] {
@@ -27,7 +27,7 @@ function told(
   const nothing = new Map()
   return othersOf(wanted, {
     mounts: nothing,
-    authMethods: nothing,
+    authMethods,
     keys: nothing,
     policies: nothing,
     roles: nothing,
@@ -94,6 +94,9 @@ describe('another policy is told of that lets somebody', () => {
     ['give policies to whoever logs in', 'identity/group/name/anything update'],
     ['give policies to whoever logs in', 'identity/* update'],
     ['make tokens of any policy', 'auth/token/create update sudo'],
+    ['make tokens of any policy', 'auth/token/create-orphan update sudo'],
+    ['make tokens of any policy', 'auth/token/create/any update sudo'],
+    ['give policies to whoever logs in', 'auth/github/map/teams/+ update'],
     ['have another API server review tokens', 'auth/kubernetes/config update'],
     ['move the keys to another path', 'sys/remount update sudo'],
     ['have values written to the audit log', 'sys/mounts/transit/tune update'],
@@ -108,6 +111,13 @@ describe('another policy is told of that lets somebody', () => {
     const policies = new Map([['theirs', readPolicy('path "auth/clusters/a/role/x" { capabilities = ["create"] }')]])
     expect(told({ policies }, ['payments'], 'clusters/a')[0]).toMatchObject({ status: 'note' })
     expect(told({ policies }, ['payments'], 'clusters/b')[0]).toMatchObject({ status: 'ok' })
+  })
+
+  it('give policies to whoever logs in by a method below another path', () => {
+    const policies = new Map([['theirs', readPolicy('path "auth/teams/users/users/x" { capabilities = ["update"] }')]])
+    const authMethods = new Map([['teams/users', { type: 'userpass', config: {} }]])
+    expect(told({ policies, authMethods })[0]).toMatchObject({ status: 'note' })
+    expect(told({ policies })[0]).toMatchObject({ status: 'ok' })
   })
 
   it('do all of it, as an administrator may', () => {
@@ -154,7 +164,7 @@ describe('another policy is not told of that lets somebody', () => {
     'auth/kubernetes/login update',
     'auth/kubernetes/config read',
     'auth/token/create update',
-    'auth/token/create-orphan update sudo',
+    'auth/token/create-orphan update',
     'auth/userpass/users/{{identity.entity.name}}/password update',
     'identity/entity/id/{{identity.entity.id}} read',
     'sys/remount update',

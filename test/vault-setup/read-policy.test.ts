@@ -319,7 +319,7 @@ describe('whatever is wanted', () => {
   it('reads as what was written', PATIENCE, () => {
     fc.assert(
       fc.property(wantedRole, (role) => {
-        expect(readPolicy(policyText(role))).toEqual(role.rules)
+        expect(readPolicy(policyText(role, 'kubernetes'))).toEqual(role.rules)
         expect(readPolicy(jsonText(role))).toEqual(role.rules)
       }),
       { numRuns: 300 },
@@ -355,7 +355,7 @@ describe('whatever is wanted', () => {
         fc.constantFrom('drop', 'double', 'insert'),
         fc.constantFrom(...pieces),
         (role, isJson, where, how, piece) => {
-          const text = isJson ? jsonText(role) : policyText(role)
+          const text = isJson ? jsonText(role) : policyText(role, 'kubernetes')
           const tokens = text.match(TOKEN) ?? []
           // Behind the comments, where anything goes.
           const first = tokens.findLastIndex((token) => token.startsWith('#')) + 1

@@ -23,6 +23,11 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
 
   const read = async (path: string): Promise<Fields> => (await vault.read(path, signal)) ?? {}
   const write = (path: string, data: Fields) => vault.write(path, data, signal)
+  /** The comment of our policy, which says whose it is. */
+  const ownWords = async () =>
+    String((await read(here.policy))['policy'])
+      .replace(/^[^#].*$/gm, '')
+      .replace(/\n+/g, '\n')
   const done = async () => {
     const left = await here.setUp()
     expect([...left.stops, ...left.writes]).toEqual([])
@@ -85,17 +90,8 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
 
     test.each<readonly [title: string, fields: Fields, detail: string]>([
       ['takes tokens of any audience', { audience: '' }, 'takes tokens of any audience'],
-      [
-        'lets in other ServiceAccounts',
-        { bound_service_account_names: ['keyhole', 'other'] },
-        'lets in the ServiceAccounts keyhole, other',
-      ],
       ['lets in every ServiceAccount', { bound_service_account_names: ['*'] }, 'lets in the ServiceAccounts *'],
-      [
-        'lets in other namespaces',
-        { bound_service_account_namespaces: ['bi', 'keyhole'] },
-        'lets in the namespaces bi, keyhole',
-      ],
+      ['lets in every namespace', { bound_service_account_namespaces: ['*'] }, 'lets in the namespaces *'],
       [
         'lets in namespaces by their labels',
         { bound_service_account_namespace_selector: '{"matchLabels":{"team":"any"}}' },
@@ -124,7 +120,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     })
 
     test('a policy that gives more', async () => {
-      const wide = `path "${here.name}/*" { capabilities = ["create", "update"] }`
+      const wide = `${await ownWords()}path "${here.name}/*" { capabilities = ["create", "update"] }`
       await write(here.policy, { policy: wide })
       const decrypt = `${here.name}/decrypt/${here.name}-key`
       expect(about(await here.plan(), here.policy)).toMatchObject([
@@ -157,7 +153,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     })
 
     test('to a policy the key that was added to the documents', async () => {
-      await write(here.policy, { policy: '# nothing yet\n' })
+      await write(here.policy, { policy: await ownWords() })
       expect(about(await here.plan(), here.policy)).toMatchObject([{ status: 'lacks' }])
       await done()
     })
@@ -192,41 +188,83 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
       expect(await stopped(here.policy)).toMatchObject([{ status: 'lacks' }])
     })
 
-    test("a policy that says more than is about our mounts, as an application's does", async () => {
+    test('a policy of another cluster, which calls its own the same, also where it gives the same', async () => {
       await here.setUp()
-      const decrypt = `path "${here.name}/decrypt/${here.name}-key" { capabilities = ["update"] }`
-      await write(here.policy, { policy: `${decrypt}\npath "secret/data/app" { capabilities = ["read"] }` })
-      const [{ detail } = { detail: '' }] = await stopped(here.policy)
-      expect(detail).toContain("it gives more than is keyhole's to take away, so it may be somebody else's")
+      for (const rules of ['', `path "${here.name}/decrypt/${here.name}-key" { capabilities = ["update"] }`]) {
+        const words = (await ownWords()).replace(`at auth/${here.name}.`, 'at auth/elsewhere.')
+        await write(here.policy, { policy: `${words}${rules}` })
+        const [{ detail } = { detail: '' }] = await stopped(here.policy)
+        expect(detail).toContain('it says that it is of the keyhole in the namespace keyhole at auth/elsewhere')
+        await write(here.policy, { policy: words.replace('elsewhere', here.name) })
+      }
     })
 
-    test('a policy that is not understood, though our role gives it', async () => {
+    test('a policy of another namespace', async () => {
+      await here.setUp()
+      await write(here.policy, { policy: (await ownWords()).replace('namespace keyhole', 'namespace other') })
+      await stopped(here.policy)
+    })
+
+    test('a policy that is not understood', async () => {
       await here.setUp()
       await write(here.policy, { policy: 'path "secret/\\x41" { capabilities = ["read"] }' })
       const [{ detail } = { detail: '' }] = await stopped(here.policy)
-      expect(detail).toContain('is written in a way that is not understood here; and what it gives cannot be told')
+      expect(detail).toContain('is written in a way that is not understood here; and it does not say whose it is')
     })
 
-    test('a policy that another role gives as well', async () => {
-      await here.setUp()
-      await write(here.policy, { policy: '# nothing\n' })
-      await write(`auth/${here.name}/role/${here.name}-b`, {
-        bound_service_account_names: ['b'],
-        bound_service_account_namespaces: ['b'],
-        token_policies: [`${here.name}-reads`],
+    test('a policy that gives the same, does not say whose it is, and is given by no role of ours', async () => {
+      await write(here.policy, {
+        policy: `path "${here.name}/decrypt/${here.name}-key" { capabilities = ["update"] }`,
       })
       const [{ detail } = { detail: '' }] = await stopped(here.policy)
-      expect(detail).toContain(`the role ${here.name}-b gives it as well`)
+      expect(detail).toContain(`no role ${here.name}-reads of auth/${here.name} gives it to keyhole`)
     })
 
-    test('the API server of a method that has other roles, to which it would be other people', async () => {
+    test('a role that names others beside us, whatever it gives', async () => {
+      await here.setUp()
+      for (const change of [
+        { bound_service_account_names: ['keyhole', 'other'] },
+        { bound_service_account_names: ['keyhole'], bound_service_account_namespaces: ['keyhole', 'bi'] },
+      ]) {
+        await write(here.role, change)
+        await stopped(here.role)
+      }
+    })
+
+    test('a role that lets in everybody, and whose policy is not ours: an application is called so', async () => {
+      await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type })
+      await write(here.policy, { policy: 'path "secret/data/app" { capabilities = ["read"] }' })
+      await write(here.role, {
+        bound_service_account_names: ['*'],
+        bound_service_account_namespaces: ['*'],
+        token_policies: [`${here.name}-reads`],
+      })
+      const { stops } = await here.plan()
+      expect(stops.map((one) => one.about)).toEqual([here.policy, here.role])
+    })
+
+    test('the API server of a method that has other roles, or none but those of another cluster that calls them the same', async () => {
+      await here.setUp()
+      const { stops } = await here.plan(here.wantedWith({ host: 'https://127.0.0.1:7443' }))
+      expect(stops).toMatchObject([
+        {
+          about: here.config,
+          fix: expect.stringMatching(/^name another auth method: --auth-mount; or, if it is meant/),
+        },
+      ])
+    })
+
+    test('the CA of a method by which other roles log in', async () => {
       await here.setUp()
       await write(`auth/${here.name}/role/${here.name}-b`, {
         bound_service_account_names: ['b'],
         bound_service_account_namespaces: ['b'],
       })
-      const { stops } = await here.plan(here.wantedWith({ host: 'https://127.0.0.1:7443' }))
-      expect(stops).toMatchObject([{ about: here.config, fix: 'name another auth method: --auth-mount' }])
+      const ca = { file: 'other.crt', text: createAuthority().ca }
+      const { stops } = await here.plan(here.wantedWith({ host: 'https://127.0.0.1:6443', ca }))
+      expect(stops).toMatchObject([
+        { about: here.config, detail: 'trusts another CA than other.crt; and other roles log in by it' },
+      ])
     })
 
     test('another secrets engine', async () => {
@@ -292,7 +330,25 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     ])
   })
 
+  test('a key that was there before is told of, since somebody else may use it', async () => {
+    await write(`sys/mounts/${here.name}`, { type: 'transit' })
+    await write(here.key, { type: 'aes256-gcm96', derived: true })
+    expect((await here.plan()).notes).toMatchObject([{ about: here.key, status: 'note', detail: 'is there already' }])
+    expect((await done()).notes).toEqual([])
+  })
+
+  test('an auth method that writes tokens into the audit log is told', async () => {
+    const config = { audit_non_hmac_request_keys: ['jwt'] }
+    await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type, config })
+    expect((await done()).remains).toMatchObject([{ about: `auth/${here.name}`, status: 'wide' }])
+  })
+
   describe('the API server that Vault asks', () => {
+    test('is the same however it is spelled', async () => {
+      await here.setUp()
+      expect((await here.plan(here.wantedWith({ host: 'HTTPS://127.0.0.1:6443/' }))).stops).toEqual([])
+    })
+
     test('stays what it is where nobody names another', async () => {
       await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type })
       await write(here.config, { ...HOST, issuer: 'https://issuer' })
@@ -374,6 +430,6 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
         detail: `gives the policy ${here.name}-reads as well`,
       },
     ])
-    expect(here.wanted.roles.map((role) => policyText(role)).join('')).toContain(decrypt)
+    expect(here.wanted.roles.map((role) => policyText(role, here.name)).join('')).toContain(decrypt)
   })
 }

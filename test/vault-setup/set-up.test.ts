@@ -86,6 +86,11 @@ describe('whatever is there before', () => {
     key: fc.option(fc.record({ derived: fc.boolean(), exportable: fc.boolean(), deletion_allowed: fc.boolean() })),
     auth: fc.constantFrom(undefined, 'kubernetes', 'approle'),
     policy: fc.option(fc.array(rule, { maxLength: 3 })),
+    owner: fc.constantFrom(
+      '',
+      'the keyhole in the namespace keyhole at auth/k',
+      'the keyhole in the namespace b at auth/k',
+    ),
     role: fc.option(role),
   })
 
@@ -99,7 +104,7 @@ describe('whatever is there before', () => {
         if (given.mount !== undefined) model.put('sys/mounts/k', { type: given.mount })
         if (given.mount === 'transit' && given.key !== null) model.put(here.key, given.key)
         if (given.auth !== undefined) model.put('sys/auth/k', { type: given.auth })
-        if (given.policy !== null) model.put(here.policy, { policy: policyOf(given.policy) })
+        if (given.policy !== null) model.put(here.policy, { policy: `# Of ${given.owner}.\n${policyOf(given.policy)}` })
         if (given.auth === 'kubernetes' && given.role !== null) model.put(here.role, given.role)
         const state = model.state()
 

@@ -24,6 +24,12 @@ variable "keys" {
     ])
     error_message = "The mount of a key must be a Vault path without leading or trailing slash, and without \"..\"."
   }
+  validation {
+    condition = alltrue([
+      for key in values(var.keys) : !can(regex("^(sys|auth|identity|cubbyhole|audit)(/|$)", key.mount))
+    ])
+    error_message = "The mount of a key must not be one of Vault's own: rules below it would be about Vault itself."
+  }
 }
 
 variable "create_mounts" {

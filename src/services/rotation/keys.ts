@@ -41,9 +41,14 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
    * With a Vault token that was born after the Lease was renewed and dies before it does: a process that is stopped in
    * between, for however long, wakes up with a token that Vault refuses, and looks at the Lease before it gets another.
    */
-  async function fenced(key: TransitKey, claim: Claim, act: (token: Token) => Promise<void>): Promise<void> {
+  async function fenced(
+    key: TransitKey,
+    claim: Claim,
+    freshMs: number,
+    act: (token: Token) => Promise<void>,
+  ): Promise<void> {
     for (const isLast of [false, true]) {
-      await claim.renew(isLast ? 0 : FRESH_MS)
+      await claim.renew(isLast ? 0 : freshMs)
       const { token, diesAtMs } = await tokenWithin(key, claim)
       try {
         return await act(token)
@@ -89,7 +94,7 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
     read,
     async addVersion(_begun, key, target, claim) {
       let isFirst = true
-      await fenced(key, claim, async (token) => {
+      await fenced(key, claim, FRESH_MS, async (token) => {
         // A 403 may have been said by something on the way, of a call that Vault obeyed.
         const isThere = !isFirst && (await read(key, claim.signal)).latestVersion >= target
         isFirst = false
@@ -97,7 +102,7 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
       })
     },
     setMinDecryptionVersion: (_begun, key, version, claim) =>
-      fenced(key, claim, (token) =>
+      fenced(key, claim, 0, (token) =>
         transit.setMinDecryptionVersion({ token, mount: key.mount, key: key.name, version }, claim.signal),
       ),
     async settled(signal) {
@@ -107,7 +112,10 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
   }
 }
 
-/** Mostly the intent has just been written, which renewed the Lease. Far below what a Lease lasts longer than a token. */
+/**
+ * The intent has just been written, which renewed the Lease; far below what a Lease lasts longer than a token. Not for a raise:
+ * a version too many does no harm that a minimum too high does, and this trusts the clock of a machine that may have been paused.
+ */
 const FRESH_MS = 500
 
 const BINDING_FIX = {
