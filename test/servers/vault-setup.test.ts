@@ -220,7 +220,7 @@ const CONTEXT = Buffer.from('somewhere').toString('base64')
 
 /** What docs/how-to/set-up-vault.md says that a person needs, for the names of this installation. */
 const [, DOCUMENTED = ''] =
-  /^The token needs this and no more:\n\n```hcl\n(.*?)^```$/ms.exec(
+  /^The token needs this and no more[^\n]*:\n\n```hcl\n(.*?)^```$/ms.exec(
     readFileSync(join(import.meta.dirname, '../../docs/how-to/set-up-vault.md'), 'utf8'),
   ) ?? []
 const ADMINISTRATOR = DOCUMENTED.replaceAll('kubernetes', NAME)
