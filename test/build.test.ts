@@ -128,7 +128,7 @@ describe('the Dockerfile', () => {
     expect([node, ...rest.slice(-2)]).toEqual(['/nodejs/bin/node', '/app/keyhole.mjs', 'serve'])
     expect(read('deploy/image/warm.mjs')).toContain(`const FLAGS = [${flags.map((flag) => `'${flag}'`).join(', ')}]`)
     expect(SERVE_HELP).toContain(`node ${rest.join(' ')}`)
-    const started = manifest.scripts['start']?.split(' ').slice(1, -1)
+    const started = manifest.scripts['start']?.split(' ').slice(2, -1)
     expect(flags.filter((flag) => flag !== '--disable-sigusr1')).toEqual(started)
   })
 })

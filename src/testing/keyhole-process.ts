@@ -63,7 +63,13 @@ export async function startKeyholeProcess(upstreams: Upstreams, options: Process
   await publish(join(directory, 'policy'), options.policy ?? SAMPLE_POLICY)
   const entry = options.entry ?? [join(import.meta.dirname, '../main.ts')]
   const child = spawn(process.execPath, [...(options.nodeFlags ?? []), ...entry], {
-    env: { PATH: process.env['PATH'], ...environmentFor(upstreams, directory), ...options.settings },
+    // As the image has it.
+    env: {
+      PATH: process.env['PATH'],
+      MALLOC_ARENA_MAX: '1',
+      ...environmentFor(upstreams, directory),
+      ...options.settings,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   // 'close' rather than 'exit': by then every line has been read.

@@ -106,7 +106,7 @@ describe('the image', () => {
     expect(inside('/bin/bash', '-c', 'true').status).not.toBe(0)
   })
 
-  test('bounds its heap, opens no inspector on a signal, and serves when it is told nothing', () => {
+  test('bounds its heap and its arenas, opens no inspector on a signal, and serves when it is told nothing', () => {
     expect(config.Entrypoint ?? []).toEqual([])
     expect(config.Cmd).toEqual([
       '/nodejs/bin/node',
@@ -116,6 +116,7 @@ describe('the image', () => {
       '/app/keyhole.mjs',
       'serve',
     ])
+    expect(config.Env).toContain('MALLOC_ARENA_MAX=1')
   })
 
   test('is built and runs on the Node that the project pins', () => {
