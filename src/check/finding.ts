@@ -61,12 +61,6 @@ export function* skipped(because: CheckName, ...checks: readonly CheckName[]): G
   for (const check of checks) yield { check, status: 'skip', detail: `not looked at before ${because} is well` }
 }
 
-/** `a, b, c and 4 more`: for lines that stay lines. */
-export function listed(names: readonly string[], most = 5): string {
-  const shown = names.slice(0, most).join(', ')
-  return names.length <= most ? shown : `${shown} and ${names.length - most} more`
-}
-
 /** `1 Secret`, `2 Secrets`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`

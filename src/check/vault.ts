@@ -1,10 +1,11 @@
 /** Vault: whether it is there and open, and whether its roles let keyhole in, and nobody else. */
 import type { Config } from '../config.ts'
+import { listed } from '../policy/words.ts'
 import type { Trusted } from './certificates.ts'
 import { clock } from './clocks.ts'
 import { failed, unreached } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
-import { listed, ok, skipped, toFix, wait } from './finding.ts'
+import { ok, skipped, toFix, wait } from './finding.ts'
 import type { Checked } from './policy.ts'
 import type { CheckParts, LoginRefused, LoginTold, VaultPort } from './ports.ts'
 import { step } from './step.ts'

@@ -6,6 +6,12 @@ export function quoted(word: string): string {
   return JSON.stringify(short).replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
+/** `a, b, c and 4 more`: for lines that stay lines. */
+export function listed(names: readonly string[], most = 5): string {
+  const shown = names.slice(0, most).join(', ')
+  return names.length <= most ? shown : `${shown} and ${names.length - most} more`
+}
+
 /** As a shell takes it for one word. */
 export function shellWord(text: string): string {
   return /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

@@ -1,4 +1,5 @@
 /** What is wrong with a role of the Kubernetes auth method, as Vault tells of it. */
+import { listed } from '../policy/words.ts'
 import type { Fields } from './port.ts'
 import { wordIn, wordsIn } from './read-fields.ts'
 import type { WantedRole } from './wanted.ts'
@@ -76,13 +77,6 @@ export function roleFlaws(role: WantedRole, seen: Fields, isPolicyOurs: boolean)
 
 function beyond(words: readonly string[], word: string): boolean {
   return words.some((one) => one !== word)
-}
-
-const MOST_NAMES_TOLD = 5
-
-function listed(words: readonly string[]): string {
-  const shown = words.slice(0, MOST_NAMES_TOLD).join(', ')
-  return words.length <= MOST_NAMES_TOLD ? shown : `${shown} and ${words.length - MOST_NAMES_TOLD} more`
 }
 
 /** `*` is any text, wherever it stands; Vault takes it in both lists. Not by an expression, which many `*` would hold up. */

@@ -6,16 +6,7 @@ import { othersOf } from '../../src/vault-setup/others.ts'
 import { readPolicy } from '../../src/vault-setup/read-policy.ts'
 import { wantedIn } from '../../src/vault-setup/wanted.ts'
 import { policyFrom, transitKey } from '../policy/documents.ts'
-
-const OPTIONS = {
-  identities: {
-    reader: { namespace: 'keyhole', name: 'keyhole' },
-    rotator: { namespace: 'keyhole', name: 'keyhole-rotate' },
-  },
-  roles: { read: 'keyhole', rotate: 'keyhole-rotate' },
-  audience: 'vault',
-  auth: { mount: 'kubernetes', type: 'kubernetes' },
-}
+import { OPTIONS } from './options.ts'
 
 function told(
   { authMethods = new Map(), ...others }: Partial<Others & Pick<Found, 'authMethods'>>,

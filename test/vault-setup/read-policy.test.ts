@@ -9,6 +9,7 @@ import { isSameRule, ruleOf } from '../../src/vault-setup/rules.ts'
 import type { WantedRole } from '../../src/vault-setup/wanted.ts'
 import { wantedIn } from '../../src/vault-setup/wanted.ts'
 import { policyFrom, transitKey } from '../policy/documents.ts'
+import { OPTIONS } from './options.ts'
 
 /** Many runs of a property take their time on a busy machine; nothing here is timed. */
 const PATIENCE = { timeout: 120_000 }
@@ -266,16 +267,6 @@ describe('what Vault takes for more than it seems to be is refused', () => {
     expect(readPolicy(inJson({ capabilities: ['update'], allowed_parameters: parameters }))).toBeUndefined()
   })
 })
-
-const OPTIONS = {
-  identities: {
-    reader: { namespace: 'keyhole', name: 'keyhole' },
-    rotator: { namespace: 'keyhole', name: 'keyhole-rotate' },
-  },
-  roles: { read: 'keyhole', rotate: 'keyhole-rotate' },
-  audience: 'vault',
-  auth: { mount: 'kubernetes', type: 'kubernetes' },
-}
 
 const ADMINS = [{ namespace: 'keyhole', serviceAccount: 'keyhole-cron' }]
 

@@ -7,19 +7,10 @@ import { capabilitiesAt, ruleOf, ruleText } from '../../src/vault-setup/rules.ts
 import type { Wanted, WantedOptions } from '../../src/vault-setup/wanted.ts'
 import { contradictions, pathOf, wantedIn, withoutReviewerToken } from '../../src/vault-setup/wanted.ts'
 import { grant, policyFrom, transitKey } from '../policy/documents.ts'
+import { OPTIONS } from './options.ts'
 
 /** Many runs of a property take their time on a busy machine; nothing here is timed. */
 const PATIENCE = { timeout: 120_000 }
-
-const OPTIONS: WantedOptions = {
-  identities: {
-    reader: { namespace: 'keyhole', name: 'keyhole' },
-    rotator: { namespace: 'keyhole', name: 'keyhole-rotate' },
-  },
-  roles: { read: 'keyhole', rotate: 'keyhole-rotate' },
-  audience: 'vault',
-  auth: { mount: 'kubernetes', type: 'kubernetes' },
-}
 
 const ROTATED = { rotation: { admins: [{ namespace: 'keyhole', serviceAccount: 'keyhole-cron' }] } }
 
