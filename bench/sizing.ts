@@ -166,7 +166,7 @@ async function rotationSize(connection: Connection, secrets: number, rounds: num
   const cpu = ((await cpuSeconds(bench.rotator.pid)) - before) / rounds
   const memory = await peak.end()
   return row(
-    `a rotation of ${secrets} Secrets, four calls at once`,
+    `a rotation of ${secrets} Secrets`,
     `${(median(times) / 1_000).toFixed(1)} s, ${cpu.toFixed(1)} s of CPU, ${megabytes(memory)} at most (${megabytes(idle)} before)`,
     '',
   )

@@ -67,7 +67,7 @@ describe('npm run dev', () => {
   let child: ChildProcess
   let exited: Promise<unknown>
   let lines: string[] = []
-  let errors: string[] = []
+  const errors: string[] = []
 
   beforeAll(async () => {
     // Its own process group, as a shell gives it: Ctrl-C reaches all of them.

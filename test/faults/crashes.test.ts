@@ -18,12 +18,16 @@ const TERMS: readonly Terms[] = [
 const MOMENTS: readonly Crash[] = ['crash-before', 'crash-after', 'crash-answered']
 
 /** The calls of a rotation to which nothing happens. */
-async function callsOf(terms: Terms): Promise<readonly Call[]> {
-  const story = tell({ ...terms, seed: 0, title: 'a clean run' })
+async function callsOf(terms: Terms, parallel: number): Promise<readonly Call[]> {
+  const story = tell({ ...terms, parallel, seed: 0, title: 'a clean run' })
   const { report, process } = await story.rotate()
   expect(report?.complete).toBe(true)
   return process.calls
 }
+
+/** One at a time, as by default, and many: what else is on its way when a process dies. */
+const PARALLEL = [1, 16]
+const CASES = PARALLEL.flatMap((parallel) => TERMS.map((terms) => ({ ...terms, terms, parallel })))
 
 /** Of the variants, in a build, the calls that change something. */
 function isTelling(terms: Terms, moment: Crash, call: Call): boolean {
@@ -32,20 +36,20 @@ function isTelling(terms: Terms, moment: Crash, call: Call): boolean {
   return moment === 'crash-after' && changes(call)
 }
 
-describe.each(TERMS)('mode $mode, retire $retire', (terms) => {
+describe.each(CASES)('mode $mode, retire $retire, $parallel at once', ({ terms, parallel }) => {
   test('a clean run is complete, opens at every step, and the next one changes nothing', PATIENCE, async () => {
-    const story = tell({ ...terms, seed: 0, title: 'a clean run' })
+    const story = tell({ ...terms, parallel, seed: 0, title: 'a clean run' })
     const { report } = await story.rotate()
     expect(report).toMatchObject({ complete: true })
     await story.converge()
   })
 
   test.each(MOMENTS)('%s of every call: a rerun finishes what was begun', PATIENCE, async (moment) => {
-    const calls = await callsOf(terms)
+    const calls = await callsOf(terms, parallel)
     for (const call of calls.filter((one) => isTelling(terms, moment, one))) {
       const { number } = call
       const title = `${moment} at ${titleOf(call)}`
-      const story = tell({ ...terms, seed: number, title })
+      const story = tell({ ...terms, parallel, seed: number, title })
       const { process } = await story.rotate((one) => (one.number === number ? moment : undefined))
       // The last call answered leaves nothing to die in.
       expect(process.isDead || (moment === 'crash-answered' && number === calls.length), title).toBe(true)

@@ -46,6 +46,8 @@ export interface ProcessOptions {
   /** How long a call is on its way, either way, in ms; default no time at all. */
   readonly delayMs?: (() => number) | undefined
   readonly decorate?: (parts: RotatorParts) => RotatorParts
+  /** Calls to the API server at once. */
+  readonly parallel: number
 }
 
 export const LEASE_MS = 30_000
@@ -53,7 +55,8 @@ export const LEASE_MS = 30_000
 const NEVER = new Promise<never>(() => {})
 
 export function startProcess(world: World, watch: Watch, options: ProcessOptions): Process {
-  const { name, code, plan = () => undefined, delayMs } = options
+  const { name, code, plan = () => undefined, delayMs, parallel } = options
+  const settings = { ...SETTINGS, KEYHOLE_ROTATION_PARALLEL: parallel }
   const clock = world.time.face()
   const calls: Call[] = []
   const records: AuditRecord[] = []
@@ -191,7 +194,7 @@ export function startProcess(world: World, watch: Watch, options: ProcessOptions
   }
   const process: Process = {
     name,
-    rotator: code.wireRotation(SETTINGS, options.decorate?.(parts) ?? parts),
+    rotator: code.wireRotation(settings, options.decorate?.(parts) ?? parts),
     records,
     calls,
     get isDead() {
@@ -221,7 +224,6 @@ const SETTINGS = {
   KEYHOLE_ROTATION_LEASE: `${LEASE.namespace}/${LEASE.name}`,
   KEYHOLE_LEASE_MS: LEASE_MS,
   KEYHOLE_ROTATION_BUDGET_MS: 900_000,
-  KEYHOLE_ROTATION_PARALLEL: 16,
   KEYHOLE_REPLY_TIMEOUT_MS: 15_000,
 }
 

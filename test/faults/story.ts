@@ -32,6 +32,8 @@ export interface StoryOptions extends Terms, Pick<WorldOptions, 'seed'> {
   readonly decorate?: (parts: RotatorParts) => RotatorParts
   /** Default: no time at all. */
   readonly delayMs?: (world: World) => () => number
+  /** Calls to the API server at once; default many, which leaves more half done. */
+  readonly parallel?: number
 }
 
 export type Plan = (call: Call) => Mishap | undefined
@@ -74,7 +76,7 @@ const READS_EVERY = [1, 20, 3, 40, 8]
 const PATIENCE_MS = 3_600_000
 
 export function tell(options: StoryOptions): Story {
-  const { seed, mode, retire, title, code = CODE } = options
+  const { seed, mode, retire, title, code = CODE, parallel = 16 } = options
   const world = createWorld({ seed, behind: mode === 'rewrap' })
   const watch = watchOver(world, typeof title === 'string' ? () => title : title)
   const reader: Reader = startReader(world, watch, code, READS_EVERY[seed % READS_EVERY.length] ?? 1)
@@ -99,6 +101,7 @@ export function tell(options: StoryOptions): Story {
       code,
       plan,
       delayMs,
+      parallel,
       ...(options.decorate !== undefined && { decorate: options.decorate }),
     })
     let ending: Ending | undefined
