@@ -99,33 +99,6 @@ describe('every panel', () => {
 })
 
 describe('the dashboard', () => {
-  test('asks the data source that is chosen, by variables that there are', () => {
-    const variables = DASHBOARD.templating.list.map(({ name }) => name)
-    for (const { datasource, targets = [] } of PANELS) {
-      expect(datasource?.uid).toBe(`\${datasource}`)
-      for (const target of targets) {
-        expect(target.datasource.uid).toBe(`\${datasource}`)
-        const used = [...target.expr.matchAll(/\$(\w+)/g)].map(([, name]) => name)
-        expect(used.filter((name) => name !== '__rate_interval' && !variables.includes(String(name)))).toEqual([])
-      }
-    }
-    expect(DASHBOARD.schemaVersion).toBeGreaterThanOrEqual(39)
-  })
-
-  test('lays no panel over another, and gives each an id of its own', () => {
-    expect(new Set(DASHBOARD.panels.map(({ id }) => id)).size).toBe(DASHBOARD.panels.length)
-    const taken = new Map<string, string>()
-    for (const { title, gridPos } of DASHBOARD.panels) {
-      expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24)
-      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x += 1) {
-        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y += 1) {
-          expect([title, taken.get(`${x},${y}`)]).toEqual([title, undefined])
-          taken.set(`${x},${y}`, title)
-        }
-      }
-    }
-  })
-
   test('shows every metric of our own', async () => {
     const own = [...(await prometheus.metricNames())].filter(
       (name) => /^keyhole_/.test(name) && !/_(?:sum|count)$/.test(name),

@@ -95,6 +95,12 @@ export const GO_SETS = {
     programs: { 'terraform-provider-vault': 'keyhole/test/servers/vault-provider' },
     sources: ['main.go', 'resources.go'],
   },
+  grafanaModel: {
+    module: join(import.meta.dirname, '..', 'monitoring', 'grafana-model'),
+    flags: COMMON_FLAGS,
+    programs: { 'grafana-model': 'keyhole/test/monitoring/grafana-model' },
+    sources: ['main.go'],
+  },
 } as const satisfies Record<string, GoSet>
 
 export const REQUIREMENTS = join(import.meta.dirname, 'requirements.txt')
