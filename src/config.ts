@@ -132,7 +132,7 @@ export const SETTINGS = {
     'Longest rotation; the next one goes on with it.',
   ),
   KEYHOLE_ROTATION_PARALLEL: whole(1, 1, 256).describe(
-    'Calls to the API server at once, of a rotation and of a survey. More are faster; with one, readers hardly notice.',
+    'Calls to the API server at once, of a rotation, of dry runs and of a survey each. More are faster; with one, readers hardly notice.',
   ),
   KEYHOLE_SURVEY_MS: ms(3_600_000, 10_000, 86_400_000).describe(
     'How often all Secrets are looked at, for metrics about versions in use; only where rotations are served.',

@@ -77,7 +77,9 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
   const halting = new AbortController()
   const halt = halting.signal
   const patiently = patience(clock)
-  const gate = gateOf(settings.KEYHOLE_ROTATION_PARALLEL)
+  // One each for what rotates, for dry runs and for surveys: a write that hangs holds up nobody who only looks.
+  const gated = () => gateOf(settings.KEYHOLE_ROTATION_PARALLEL)
+  const gate = gated()
   const effects = effectsOf(parts.log, clock)
   const inspect = inspector(kubernetes, patiently)
   const rewrap = rewrapper({ transit, sessions, patiently, realm: settings.KEYHOLE_REALM, role })
@@ -92,7 +94,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     keys,
     inspect,
     clock,
-    gate,
+    gate: gated(),
     inForce: () => [...policy().transitKeys.keys()].flatMap((key) => keyOf(key) ?? []),
     keepMs: SURVEY_KEEP_MS,
     ending: halt,
@@ -143,7 +145,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
         parts.rotated(isComplete(reports) ? 'complete' : 'incomplete')
         return reports
       },
-      foresee: foreseer({ keys, inspect, rewrap, clock, gate }),
+      foresee: foreseer({ keys, inspect, rewrap, clock, gate: gated() }),
       keys,
       survey,
       effects,

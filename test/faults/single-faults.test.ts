@@ -47,7 +47,8 @@ const ACTS: readonly Act[] = [
 ]
 
 describe.each(TERMS)('mode $mode, retire $retire', (terms) => {
-  test.each(ACTS)(
+  // A rewrap makes no version.
+  test.each(ACTS.filter((act) => terms.mode === 'rotate' || act !== 'rotate'))(
     'every fault of every %s leaves all in order, and two reruns at most finish',
     PATIENCE,
     async (act) => {
