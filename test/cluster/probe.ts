@@ -38,6 +38,8 @@ export interface Counts {
   readonly ok: number
   /** Everything that was not 200, by status or by how there was none. */
   readonly failed: Readonly<Record<string, number>>
+  /** Answers by status; 0 where there was none. */
+  readonly statuses: Readonly<Record<string, number>>
   /** When the last failure before the latest run of answers was, in milliseconds since the epoch; 0 without one. */
   readonly lastFailureMs: number
 }
@@ -53,6 +55,8 @@ export async function load(world: ClusterWorld, asking: Asking): Promise<Load> {
 export interface Probe extends Asking {
   /** ES module; `ask(path, fresh)` is there, and resolves to an Answer. */
   readonly script: string
+  /** Of the pod; default: those of a probe. */
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 export interface ProbePod extends AsyncDisposable {
@@ -96,12 +100,13 @@ export async function startProbe({ kubectl, image }: ClusterWorld, probe: Probe)
   }
 }
 
-function podOf(name: string, image: string, { namespace, serviceAccount, audience, path, script }: Probe): object {
+function podOf(name: string, image: string, probe: Probe): object {
+  const { namespace, serviceAccount, audience, path, script, labels = { 'app.kubernetes.io/name': 'probe' } } = probe
   const token = { serviceAccountToken: { audience: audience ?? 'keyhole', expirationSeconds: 600, path: 'token' } }
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace, labels: { 'app.kubernetes.io/name': 'probe' } },
+    metadata: { name, namespace, labels },
     spec: {
       serviceAccountName: serviceAccount,
       automountServiceAccountToken: false,
@@ -177,11 +182,12 @@ console.log(JSON.stringify(await tellsOf(1)))`
 
 const ASK_ALL_THE_TIME = `${ADMITTED}
 await tellsOf(30)
-const counts = { sent: 0, ok: 0, failed: {}, lastFailureMs: 0 }
+const counts = { sent: 0, ok: 0, failed: {}, statuses: {}, lastFailureMs: 0 }
 setInterval(() => console.log(JSON.stringify(counts)), 500)
 setInterval(async () => {
   counts.sent += 1
   const { status, code, error } = await ask(process.env.ASK, counts.sent % 2 === 0)
+  counts.statuses[status] = (counts.statuses[status] ?? 0) + 1
   if (status === 200) return void (counts.ok += 1)
   const why = code ?? error ?? status
   counts.failed[why] = (counts.failed[why] ?? 0) + 1

@@ -32,7 +32,9 @@ export interface Surroundings {
   readonly cwd: string
   readonly env: NodeJS.ProcessEnv
   /** Told of each block as it begins. */
-  readonly say: (line: string) => void
+  readonly began: (block: Block) => void
+  /** Commands before the first block. */
+  readonly preamble?: string
 }
 
 /** @throws Error that names the first block that fails, with what it printed. */
@@ -43,9 +45,13 @@ export async function follow(blocks: readonly Block[], surroundings: Surrounding
     // From a file, since a command of it may read its standard input; in one stream, as a reader sees it.
     writeFileSync(
       file,
-      ['exec 2>&1', ...blocks.map((block) => `echo '${markOf(block)}'\n${block.commands}`)].join('\n'),
+      [
+        'exec 2>&1',
+        surroundings.preamble ?? '',
+        ...blocks.map((block) => `echo '${markOf(block)}'\n${block.commands}`),
+      ].join('\n'),
     )
-    const { status, output } = await run(file, surroundings)
+    const { status, output } = await run(file, blocks, surroundings)
     const followed = blocks.flatMap((block) => {
       const printed = output.split(`${markOf(block)}\n`)[1]?.split(MARK)[0]
       return printed === undefined ? [] : [{ block, output: printed }]
@@ -60,17 +66,27 @@ export async function follow(blocks: readonly Block[], surroundings: Surrounding
 
 const MARK = '--- block at line '
 
+/** A preamble: whoever looks for what is not there, as on a good day, has found that out; anything else that fails is a failure. */
+export const GREP_MAY_FIND_NOTHING = 'grep() { command grep "$@" || [ $? = 1 ]; }'
+
 function markOf({ line }: Block): string {
   return `${MARK}${line}`
 }
 
-function run(file: string, { cwd, env, say }: Surroundings): Promise<{ status: number; output: string }> {
+function run(
+  file: string,
+  blocks: readonly Block[],
+  { cwd, env, began }: Surroundings,
+): Promise<{ status: number; output: string }> {
   return new Promise((resolve, reject) => {
     const shell = spawn('bash', ['-eu', '-o', 'pipefail', file], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] })
     let output = ''
     shell.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text
-      for (const line of text.split('\n')) if (line.startsWith(MARK)) say(line.slice(4))
+      for (const line of text.split('\n')) {
+        const block = blocks.find((one) => markOf(one) === line)
+        if (block !== undefined) began(block)
+      }
     })
     shell.on('error', reject)
     shell.on('close', (code) => resolve({ status: code ?? -1, output }))

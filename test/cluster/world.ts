@@ -28,6 +28,8 @@ export interface ClusterWorld extends AsyncDisposable {
   readonly image: string
   /** Vault's administrator. */
   readonly vault: Call
+  /** Where pods find Vault. */
+  readonly vaultOfPods: string
   /** Takes Vault away, and brings it back unsealed. */
   readonly outage: { begin(): Promise<void>; end(): Promise<void> }
   /** For a shell in which the tutorial is followed. */
@@ -35,6 +37,9 @@ export interface ClusterWorld extends AsyncDisposable {
   /** What the servers logged last, for a failure. */
   tails(): string
 }
+
+/** As the tutorial has it. */
+export const VAULT_OF_PODS = 'https://vault.vault.svc:8200'
 
 export function openWorld(say: Say): Promise<ClusterWorld> {
   const { KUBECONFIG: kubeconfig, KEYHOLE_IMAGE: image } = process.env
@@ -64,6 +69,7 @@ async function ownWorld(say: Say): Promise<ClusterWorld> {
       kubectl,
       image: image.reference,
       vault,
+      vaultOfPods: VAULT_OF_PODS,
       outage: { begin: cluster.killVault, end: cluster.reviveVault },
       environment: {
         PATH: `${bin}:${process.env['PATH']}`,
@@ -136,6 +142,7 @@ export function foreignWorld(environment: NodeJS.ProcessEnv): ClusterWorld {
     kubectl: kubectlOf({ program: 'kubectl', kubeconfig: given('KUBECONFIG') }),
     image: given('KEYHOLE_IMAGE'),
     vault,
+    vaultOfPods: server.origin,
     outage: {
       begin: async () => void (await expectStatus(vault('PUT', '/v1/sys/seal'))),
       end: () => unseal(server, ca),

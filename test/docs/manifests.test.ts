@@ -1,9 +1,9 @@
 /** What pages call by name in the cluster is in deploy/k8s by that name. */
 import { globSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { blocksOf, ROOT, readPage } from './pages.ts'
+import { blocksOf, ROOT, readPage, rowsIn, tableUnder } from './pages.ts'
 
 interface Resource {
   readonly kind: string
@@ -60,3 +60,45 @@ test('labels that commands select pods by are labels of pods', () => {
   )
   expect(strangers).toEqual([])
 })
+
+test('sizing says what the Deployments ask for', () => {
+  const rows = tableUnder(readPage('docs/reference/sizing.md'), 'What to ask for').slice(1)
+  const asked = (name: string) => {
+    const of = resources.filter(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name)
+    const containers = of.flatMap(({ spec }) => (spec as DeploymentSpec).template.spec.containers)
+    // A patch of the overlay has the name as well, and asks for nothing.
+    const [asks] = containers.flatMap((one) => one.resources ?? [])
+    const { requests, limits } = asks ?? {}
+    return [`\`${requests?.cpu}\`; ${limits?.cpu ?? 'none'}`, `\`${requests?.memory}\`; \`${limits?.memory}\``]
+  }
+  expect(rows.map(([, readers]) => readers)).toEqual(asked('keyhole'))
+  expect(rows.map(([, , rotators]) => rotators)).toEqual(asked('keyhole-rotate'))
+})
+
+test('every overlay and component is explained', () => {
+  const directories = (under: string) =>
+    globSync(`deploy/k8s/${under}/*`, { cwd: ROOT }).map((path) => `\`${basename(path)}\``)
+  const page = readPage('docs/how-to/choose-components.md').text
+  const explained = (header: string) => rowsIn(page, header).map(([name = '']) => name)
+  expect(explained('| overlay |').toSorted()).toEqual(directories('overlays').toSorted())
+  expect(explained('| component |').toSorted()).toEqual(directories('components').toSorted())
+})
+
+test('no log that is piped into jq has prefixes before its lines', () => {
+  const logs = blocksOf('sh').flatMap(([where, block]) =>
+    block.split(/(?<![|\\])\n/).flatMap((line) => (/kubectl .*\blogs\b/.test(line) ? [[where, line] as const] : [])),
+  )
+  expect(logs.length).toBeGreaterThan(10)
+  expect(logs.filter(([, line]) => /--all-pods|--prefix(?!=false)|--all-containers/.test(line))).toEqual([])
+  // With a selector kubectl shows ten lines of each pod, unless it is told otherwise.
+  expect(logs.filter(([, line]) => line.includes(' -l ') && !line.includes('--tail='))).toEqual([])
+})
+
+interface DeploymentSpec {
+  readonly template: { readonly spec: { readonly containers: readonly { readonly resources?: Asks }[] } }
+}
+
+interface Asks {
+  readonly requests: { readonly cpu: string; readonly memory: string }
+  readonly limits: { readonly cpu?: string; readonly memory: string }
+}

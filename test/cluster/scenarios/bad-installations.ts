@@ -13,7 +13,16 @@ export function badInstallations(world: () => ClusterWorld): void {
       const served = await podsOf(kubectl, 'keyhole')
       await kubectl('-n', NAMESPACE, 'rollout', 'restart', 'deployment/keyhole')
       try {
-        await until('a pod waits', async () => (await waiting(world())).length > 0, { withinMs: 60_000, everyMs: 500 })
+        let said = ''
+        await until(
+          'a pod runs, and says what it waits for',
+          async () => {
+            said = (await Promise.all((await waiting(world())).map((pod) => logOf(world(), pod)))).join('')
+            return said.includes('"msg":"waiting to start"')
+          },
+          { withinMs: 60_000, everyMs: 500 },
+        )
+        expect(said).toMatch(/"setting":"KEYHOLE_TLS_CERT_FILE".*"fix":"put a certificate .*"msg":"waiting to start"/)
         const still = await podsOf(kubectl, 'keyhole')
         expect(served.every(({ metadata }) => still.some((pod) => pod.metadata.uid === metadata.uid))).toBe(true)
       } finally {
@@ -25,6 +34,11 @@ export function badInstallations(world: () => ClusterWorld): void {
       expect(restartsOf(await podsOf(kubectl, 'keyhole'))).toBe(0)
     })
   })
+}
+
+/** Nothing of a pod whose container does not run yet. */
+async function logOf({ kubectl }: ClusterWorld, pod: string): Promise<string> {
+  return (await kubectl.attempt('-n', NAMESPACE, 'logs', pod)).stdout
 }
 
 interface SecretObject {

@@ -13,21 +13,47 @@ export function networkPolicy(world: () => ClusterWorld): void {
       expect(await connects(world(), 'payments', 'api', [`${ip}:8443`, `${ip}:8081`])).toEqual(['open', 'shut'])
     })
 
-    test('let keyhole to Vault and to the API server, and nowhere else', async () => {
-      const { kubectl } = world()
-      const [consumer] = (
-        await kubectl.json<{ items: readonly { status: { podIP: string } }[] }>(
-          ...['-n', 'payments', 'get', 'pods', '-l', 'app.kubernetes.io/name=payments-api'],
+    test.each(['deployment/keyhole', 'deployment/keyhole-rotate'])(
+      'let %s to Vault and to the API server, and nowhere else',
+      async (deployment) => {
+        const { kubectl } = world()
+        const [consumer] = (
+          await kubectl.json<{ items: readonly { status: { podIP: string } }[] }>(
+            ...['-n', 'payments', 'get', 'pods', '-l', 'app.kubernetes.io/name=payments-api'],
+          )
+        ).items
+        const vault = new URL(world().vaultOfPods).host
+        const targets = [vault, 'kubernetes.default.svc:443', `${consumer?.status.podIP}:8080`]
+        const { stdout } = await kubectl.attempt(
+          ...['-n', NAMESPACE, 'exec', deployment, '--', '/nodejs/bin/node', '-e', connectTo(targets)],
         )
-      ).items
-      const targets = ['vault.vault.svc:8200', 'kubernetes.default.svc:443', `${consumer?.status.podIP}:8080`]
-      const { stdout } = await kubectl.attempt(
-        ...['-n', NAMESPACE, 'exec', 'deployment/keyhole', '--', '/nodejs/bin/node', '-e', connectTo(targets)],
-      )
-      expect(JSON.parse(stdout)).toEqual(['open', 'open', 'shut'])
+        expect(JSON.parse(stdout)).toEqual(['open', 'open', 'shut'])
+      },
+    )
+
+    test('let a Job of the CronJob to the rotators, and to neither readers, Vault nor the API server', async () => {
+      const [reader] = await podsOf(world().kubectl, 'keyhole')
+      const vault = new URL(world().vaultOfPods).host
+      const targets = [
+        'keyhole-rotate.keyhole.svc:8443',
+        `${reader?.status.podIP}:8443`,
+        vault,
+        'kubernetes.default.svc:443',
+      ]
+      const cron = {
+        namespace: NAMESPACE,
+        serviceAccount: 'keyhole-cron',
+        labels: CRON_LABELS,
+        script: connectTo(targets),
+      }
+      await using pod = await startProbe(world(), cron)
+      expect(await pod.result()).toEqual(['open', 'shut', 'shut', 'shut'])
     })
   })
 }
+
+/** What the NetworkPolicy keyhole-cron goes by. */
+const CRON_LABELS = { 'app.kubernetes.io/name': 'keyhole', 'app.kubernetes.io/component': 'rotation' }
 
 async function connects(
   world: ClusterWorld,

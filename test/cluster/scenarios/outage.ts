@@ -26,6 +26,9 @@ export function outage(world: () => ClusterWorld): void {
 
       expect(Object.keys(during.failed).sort()).toSatisfy(onlyVaultIsMissed)
       expect(failuresOf(during)).toBeGreaterThan(1_000)
+      // All but those that were under way when Vault went are told at once, with 503 and why.
+      expect(during.statuses['503'] ?? 0).toBeGreaterThan(0.98 * failuresOf(during))
+      expect(missedVault(during)).toBeGreaterThan(0.98 * failuresOf(during))
       expect(restartsOf(pods)).toBe(restartsOf(before))
       expect(pods.map(({ metadata }) => metadata.uid).toSorted()).toEqual(
         before.map(({ metadata }) => metadata.uid).toSorted(),
@@ -35,6 +38,10 @@ export function outage(world: () => ClusterWorld): void {
       expect(after.lastFailureMs - backMs).toBeLessThan(RECOVERY_MS)
     })
   })
+}
+
+function missedVault({ failed }: Counts): number {
+  return (failed['VAULT_UNAVAILABLE'] ?? 0) + (failed['VAULT_SEALED'] ?? 0)
 }
 
 /** DEADLINE is what a request says that was under way when Vault went. */

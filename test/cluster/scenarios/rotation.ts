@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { expectStatus } from '../../servers/call.ts'
 import { until } from '../../servers/until.ts'
+import { FLEET } from '../fleet.ts'
 import { jobEnds, NAMESPACE, settled, versionOf } from '../installation.ts'
 import { ask } from '../probe.ts'
 import type { ClusterWorld } from '../world.ts'
@@ -11,7 +12,10 @@ import type { ClusterWorld } from '../world.ts'
 const MIN_INTERVAL_MS = 60_000
 
 export function rotation(world: () => ClusterWorld): void {
-  const held = () => versionOf(world().kubectl, 'payments', 'payments-db', 'secrets.json')
+  const SECRETS = ['payments-db', ...FLEET]
+  const heldBy = () =>
+    Promise.all(SECRETS.map((secret) => versionOf(world().kubectl, 'payments', secret, 'secrets.json')))
+  const all = (version: number) => SECRETS.map(() => version)
   const cron = (...args: readonly string[]) => world().kubectl('-n', NAMESPACE, ...args)
 
   async function latest(): Promise<{ version: number; madeMs: number }> {
@@ -41,7 +45,7 @@ export function rotation(world: () => ClusterWorld): void {
       await startJob('by-hand')
       expect(await jobEnds(world().kubectl, 'by-hand'), await cron('logs', 'job/by-hand')).toBe('Complete')
       expect((await latest()).version).toBe(version + 1)
-      expect(await held()).toBe(version + 1)
+      expect(await heldBy()).toEqual(all(version + 1))
       expect(await ask(world(), asking)).toEqual(before)
     })
 
@@ -62,7 +66,7 @@ export function rotation(world: () => ClusterWorld): void {
       const ends = await Promise.all(names.map((name) => jobEnds(world().kubectl, name)))
       expect(ends).toEqual(['Complete', 'Complete', 'Complete'])
       expect((await latest()).version).toBe(version + 1)
-      expect(await held()).toBe(version + 1)
+      expect(await heldBy()).toEqual(all(version + 1))
       await cron('scale', 'deployment/keyhole-rotate', '--replicas=2')
       await settled(world().kubectl)
     })
@@ -76,10 +80,14 @@ export function rotation(world: () => ClusterWorld): void {
         cron('patch', 'cronjob', 'keyhole-rotate', '-p', JSON.stringify({ spec: { schedule: when } }))
       await at('* * * * *')
       try {
-        await until('the schedule has moved the Secret', async () => (await held()) === version + 1, {
-          withinMs: 120_000,
-          everyMs: 1_000,
-        })
+        await until(
+          'the schedule has moved every Secret',
+          async () => (await heldBy()).every((held) => held === version + 1),
+          {
+            withinMs: 120_000,
+            everyMs: 1_000,
+          },
+        )
       } finally {
         await at(schedule)
       }
