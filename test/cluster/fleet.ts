@@ -19,8 +19,8 @@ spec:
   readers: [{ serviceAccount: fleet, allKeys: true }]
 EOF
 done > my-keyhole/k8s/base/policy/fleet.yaml
-sed -i 's#^      - policy/payments.yaml#&\n      - policy/fleet.yaml#' my-keyhole/k8s/base/kustomization.yaml
-npm run --silent keyhole -- manifests rbac --policy my-keyhole/k8s/base/policy --rotator keyhole/keyhole \
+sed -i 's#^      - policy/payments.yaml#&\\n      - policy/fleet.yaml#' my-keyhole/k8s/base/kustomization.yaml
+npm run --silent keyhole -- manifests rbac --policy my-keyhole/k8s/base/policy --rotator keyhole/keyhole \\
   --write my-keyhole/k8s/base/rbac-secrets.yaml
 `
 

@@ -543,6 +543,31 @@ const ROTATION: readonly AlertCase[] = [
     series: { [ready('read')]: '1x200' },
     minutes: 200,
   },
+  {
+    alert: 'KeyholeSurveyStale',
+    title: 'fires three and a half hours after the last look of one rotator, though another looks',
+    // Time begins at 0: the one looks in every minute, the other did so for ten minutes.
+    series: {
+      [of('keyhole_survey_timestamp_seconds', 'a')]: '0+60x400',
+      [of('keyhole_survey_timestamp_seconds', 'b')]: '0+60x10 600x400',
+    },
+    fires: 221,
+  },
+  {
+    alert: 'KeyholeSurveyStale',
+    title: 'stays still while each rotator looks once an hour, and for the first look of one that starts',
+    series: {
+      [of('keyhole_survey_timestamp_seconds', 'a')]: '0x59 3600x59 7200x59 10800x59 14400x59 18000x59',
+      [of('keyhole_survey_timestamp_seconds', 'b')]: '_x200 0x20 13200x59 16800x59 20400x59',
+    },
+    minutes: 360,
+  },
+  {
+    alert: 'KeyholeSurveyStale',
+    title: 'stays still where nothing rotates',
+    series: { [ready('read')]: '1x400' },
+    minutes: 400,
+  },
 ]
 
 export const CASES: readonly AlertCase[] = [...SERVING, ...SECURITY, ...ROTATION]

@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { holdPort } from '../../src/standins/held-port.ts'
 import { until } from '../process/world.ts'
-import { freePorts } from '../servers/ports.ts'
 import { ruleFile } from './rules.ts'
 
 export interface Sample {
@@ -33,14 +33,14 @@ export interface Prometheus extends AsyncDisposable {
 /** @param target origin of a management port. */
 export async function startPrometheus(target: string): Promise<Prometheus> {
   const directory = await mkdtemp(join(tmpdir(), 'keyhole-prometheus-'))
-  const { kubernetes: port } = await freePorts()
-  const origin = `http://127.0.0.1:${port}`
+  const held = await holdPort()
+  const origin = `http://127.0.0.1:${held.port}`
   await writeFile(join(directory, 'rules.yaml'), ruleFile())
   await writeFile(join(directory, 'prometheus.yaml'), configFor(target))
   const flags = [
     `--config.file=${join(directory, 'prometheus.yaml')}`,
     `--storage.tsdb.path=${join(directory, 'data')}`,
-    `--web.listen-address=127.0.0.1:${port}`,
+    `--web.listen-address=127.0.0.1:${held.port}`,
   ]
   const output: string[] = []
   const child = spawn('prometheus', flags, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -68,6 +68,7 @@ export async function startPrometheus(target: string): Promise<Prometheus> {
   async function dispose(): Promise<void> {
     child.kill('SIGTERM')
     await exited
+    held[Symbol.dispose]()
     await rm(directory, { recursive: true, force: true })
   }
 
