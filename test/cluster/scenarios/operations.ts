@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { NAMESPACE } from '../installation.ts'
+import { ask } from '../probe.ts'
 import type { Followed } from '../script.ts'
 import { GREP_MAY_FIND_NOTHING } from '../script.ts'
 import type { ClusterWorld } from '../world.ts'
@@ -16,6 +17,13 @@ export function operations(world: () => ClusterWorld, followPage: FollowPage): v
   const cron = (...args: readonly string[]) => world().kubectl('-n', NAMESPACE, ...args)
 
   describe('an operator', () => {
+    test('is shown what a stranger was refused', async () => {
+      const stranger = { namespace: 'bi', serviceAccount: 'default', path: '/secrets/db.payments' }
+      expect(await ask(world(), stranger)).toEqual({ status: 403, code: 'NOT_GRANTED' })
+      const [shown] = await followPage('docs/runbooks/keyhole-refused-spike.md', GREP_MAY_FIND_NOTHING)
+      expect(shown?.output).toMatch(/^ +\d+ NOT_GRANTED\t\S+\tbi\/default\t/m)
+    })
+
     test('rotates on demand as the page says', async () => {
       const [made] = await followPage('docs/how-to/rotate.md', '')
       // The tutorial has just rotated: a dry run tells, and a rotation of what is older than an hour finds nothing due.
@@ -59,7 +67,6 @@ interface Deployment {
 const SHOWN: Readonly<Record<string, RegExp>> = {
   'README.md': /^\[\+\] vault: answers$/m,
   'keyhole-policy-differs.md': /^pod\/keyhole-\S+ \[\+\] policy: sha256:/m,
-  'keyhole-refused-spike.md': /^ +\d+ NOT_GRANTED\t/m,
   'keyhole-rotation-overdue.md': /^0( 0)*$/m,
   'lost-policy.md': /"payments.yaml": \d+/,
   'restored-backup.md': /"latest_version": \d+/,

@@ -3,14 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { FLEET } from '../fleet.ts'
 import type { ClusterWorld } from '../world.ts'
 
-/** As they are granted: the tutorial's, and the fleet. */
-const SECRETS = ['payments-db', ...FLEET].join(' ')
+/** The tutorial's Secret, and the fleet. */
+const secrets = (verbs: string) => ['payments-db', ...FLEET].map((name) => `secrets [${name}] ${verbs}`)
 
 /** In each namespace beyond what every ServiceAccount may: one line a rule. Nothing anywhere else. */
 const GOLDEN = {
   'keyhole:keyhole': {
     keyhole: ['tokenreviews.authentication.k8s.io [] create'],
-    payments: [`secrets [${SECRETS}] get`, 'tokenreviews.authentication.k8s.io [] create'],
+    payments: [...secrets('get'), 'tokenreviews.authentication.k8s.io [] create'],
     bi: ['tokenreviews.authentication.k8s.io [] create'],
     'kube-system': ['tokenreviews.authentication.k8s.io [] create'],
   },
@@ -19,7 +19,7 @@ const GOLDEN = {
       'leases.coordination.k8s.io [keyhole-rotation] get,update,create',
       'tokenreviews.authentication.k8s.io [] create',
     ],
-    payments: [`secrets [${SECRETS}] get,patch`, 'tokenreviews.authentication.k8s.io [] create'],
+    payments: [...secrets('get,patch'), 'tokenreviews.authentication.k8s.io [] create'],
     bi: ['tokenreviews.authentication.k8s.io [] create'],
     'kube-system': ['tokenreviews.authentication.k8s.io [] create'],
   },
