@@ -17,7 +17,7 @@ export default defineConfig({
           ],
           // No test is timed: this only ends one that hangs, also on a machine that is busy with something else.
           testTimeout: 180_000,
-          hookTimeout: 60_000,
+          hookTimeout: 180_000,
         },
       },
       'test/servers/vitest.config.ts',

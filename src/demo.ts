@@ -7,6 +7,7 @@ import type { Workload } from './testing/sample.ts'
 import { SAMPLE_DICTIONARY, WORKLOADS } from './testing/sample.ts'
 import type { KeyholeOnStandins } from './testing/start-keyhole.ts'
 import { startKeyhole } from './testing/start-keyhole.ts'
+import { UNBOUNDED } from './testing/unbounded.ts'
 
 interface Scene {
   readonly workload: Workload
@@ -42,9 +43,13 @@ const AFTERWARDS: Scene = { workload: 'api', says: 'reads the same as before', p
 
 async function demo(): Promise<boolean> {
   say(`${bold('keyhole')}: the real service on loopback; Kubernetes and Vault are stand-ins on the real protocols.\n`)
+  // As in `npm run demo | head`: nobody reads on, and what runs is stopped in good order all the same.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
   const audit: string[] = []
   await using keyhole = await startKeyhole({
-    settings: { KEYHOLE_LOG_LEVEL: 'error' },
+    settings: { ...UNBOUNDED, KEYHOLE_LOG_LEVEL: 'error' },
     audited: (line) => audit.push(line),
   })
   await showWhatRests(keyhole, 'At rest')

@@ -2,29 +2,47 @@
 import type { ChildProcess } from 'node:child_process'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { utimesSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { HeldPort } from '../src/standins/held-port.ts'
+import { holdPort } from '../src/standins/held-port.ts'
 import { get, until } from './process/world.ts'
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 const ROOT = join(import.meta.dirname, '..')
 const run = promisify(execFile)
 /** Three parts of base64url, as every token that is handed out here. */
 const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]+/
 
+/** Where what is tried here puts its files, and nobody else does: what is there is its own, and what it leaves is seen. */
+const temporary = mkdtempSync(join(tmpdir(), 'keyhole-demo-'))
+// npm has Node keep compiled code there.
+const environment = { ...process.env, TMPDIR: temporary, NODE_DISABLE_COMPILE_CACHE: '1' }
+afterAll(() => rmSync(temporary, { recursive: true }))
+
 describe('npm run demo', () => {
   let output = ''
 
   beforeAll(async () => {
     // Rejects for any exit code but 0.
-    const { stdout, stderr } = await run('npm', ['run', '--silent', 'demo'], { cwd: ROOT })
+    const { stdout, stderr } = await run('npm', ['run', '--silent', 'demo'], { cwd: ROOT, env: environment })
     output = stdout + stderr.replace(/^npm warn .*\n/gm, '')
   })
 
@@ -61,51 +79,114 @@ describe('npm run demo', () => {
   test('ends with what to do next', () => {
     expect(output.trimEnd().split('\n').at(-1)).toMatch(/^Next: npm run dev /)
   })
+
+  test('ends quietly, with nothing left behind, when nobody reads on', async () => {
+    expect(await unread('src/demo.ts')).toEqual({ code: 0, stderr: '' })
+    expect(readdirSync(temporary)).toEqual([])
+  })
 })
 
-describe('npm run dev', () => {
-  let child: ChildProcess
-  let exited: Promise<unknown>
-  let lines: string[] = []
-  const errors: string[] = []
+/** As before `| head` that has seen enough: what becomes of a program whose output nobody reads. */
+async function unread(...args: readonly string[]) {
+  const child = spawn(process.execPath, args, { cwd: ROOT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  return { code, stderr }
+}
 
-  beforeAll(async () => {
+/** A port and the one above it, both ours. */
+async function holdTwo(): Promise<readonly [HeldPort, HeldPort]> {
+  for (;;) {
+    const below = await holdPort()
+    const above = await holdPort(below.port + 1).catch(() => undefined)
+    if (above !== undefined) return [below, above]
+    below[Symbol.dispose]()
+  }
+}
+
+/** What has been started, as somebody sees it in a terminal. */
+class Dev {
+  readonly lines: string[] = []
+  readonly errors: string[] = []
+  readonly #child: ChildProcess
+  readonly #closed: Promise<unknown>
+  #isOver = false
+
+  constructor(command: string, args: readonly string[], cwd: string) {
     // Its own process group, as a shell gives it: Ctrl-C reaches all of them.
-    child = spawn('npm', ['run', '--silent', 'dev', '--', '--port', '0'], {
-      cwd: ROOT,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+    this.#child = spawn(command, args, { cwd, env: environment, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#closed = once(this.#child, 'close').then(() => {
+      this.#isOver = true
     })
-    exited = new Promise((resolve) => child.once('close', resolve))
-    if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
-    if (child.stderr) createInterface({ input: child.stderr }).on('line', (line) => errors.push(line))
-    await until(() => lines.some((line) => line.startsWith('Ctrl-C')))
-  })
+    if (this.#child.stdout) createInterface({ input: this.#child.stdout }).on('line', (line) => this.lines.push(line))
+    if (this.#child.stderr) createInterface({ input: this.#child.stderr }).on('line', (line) => this.errors.push(line))
+  }
 
-  afterAll(() => {
-    if (isRunning()) process.kill(-(child.pid ?? 0), 'SIGKILL')
-  })
+  /** Waits for a line that begins so, after the first `since`. */
+  async said(beginning: string, since = 0): Promise<string> {
+    return await until(() => {
+      if (this.#isOver) throw new Error(`it has ended: ${this.errors.join('\n')}`)
+      return this.lines.slice(since).find((line) => line.startsWith(beginning))
+    })
+  }
 
-  function isRunning(): boolean {
+  curls(): readonly string[] {
+    return this.lines.filter((line) => line.startsWith('  curl '))
+  }
+
+  async ctrlC(): Promise<void> {
+    this.#signal('SIGINT')
+    await this.#closed
+    await until(() => !this.#signal(0))
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal('SIGKILL')
+  }
+
+  /** Whether there was anybody to get it. */
+  #signal(signal: NodeJS.Signals | 0): boolean {
     try {
-      return process.kill(-(child.pid ?? 0), 0)
+      return process.kill(-(this.#child.pid ?? 0), signal)
     } catch {
       return false
     }
   }
+}
 
-  const curls = () => lines.filter((line) => line.startsWith('  curl '))
-  const sh = async (line: string) => (await run('sh', ['-c', line])).stdout
+const sh = async (line: string) => (await run('sh', ['-c', line])).stdout
+
+describe('npm run dev', () => {
+  /** A checkout of its own: whoever saves a source of another one restarts nothing here, and nothing here restarts theirs. */
+  const checkout = mkdtempSync(join(tmpdir(), 'keyhole-checkout-'))
+  let ports: readonly HeldPort[]
+  let port: number
+  let dev: Dev
+
+  beforeAll(async () => {
+    for (const part of ['src', 'package.json']) cpSync(join(ROOT, part), join(checkout, part), { recursive: true })
+    symlinkSync(join(ROOT, 'node_modules'), join(checkout, 'node_modules'))
+    ports = await holdTwo()
+    port = ports[0]?.port ?? 0
+    dev = new Dev('npm', ['run', '--silent', 'dev', '--', '--port', String(port)], checkout)
+    await dev.said('Ctrl-C')
+  })
+
+  afterAll(() => {
+    dev[Symbol.dispose]()
+    for (const held of ports) held[Symbol.dispose]()
+    rmSync(checkout, { recursive: true })
+  })
 
   test('says first, and last, that it is not for production, and prints no token', () => {
-    expect(lines[0]).toMatch(/^NOT FOR PRODUCTION: /)
-    expect(lines.findLast((line) => line.startsWith('Ctrl-C'))).toMatch(/NOT FOR PRODUCTION\.$/)
-    expect(lines.join('\n')).not.toMatch(JWT)
+    expect(dev.lines[0]).toMatch(/^NOT FOR PRODUCTION: /)
+    expect(dev.lines.findLast((line) => line.startsWith('Ctrl-C'))).toMatch(/NOT FOR PRODUCTION\.$/)
+    expect(dev.lines.join('\n')).not.toMatch(JWT)
   })
 
   test('prints curl lines that work as they are', async () => {
     const answers: string[] = []
-    for (const line of curls()) answers.push(await sh(line))
+    for (const line of dev.curls()) answers.push(await sh(line))
     expect(answers).toEqual([
       expect.stringContaining('"secrets":[{"name":"db"'),
       expect.stringContaining('"PGUSER":"api"'),
@@ -118,54 +199,150 @@ describe('npm run dev', () => {
       expect.stringMatching(/^\{"running":null,"last":\{.*"complete":true,.*"ledger":\[\{"key":"payments"/),
       expect.stringMatching(/\[\+\] serving: ok\n(?:.*\n)*ready\n$/),
     ])
-    await until(() => lines.some((line) => line.startsWith('audit ') && line.includes('"code":"NOT_GRANTED"')))
+    await until(() => dev.lines.some((line) => line.startsWith('audit ') && line.includes('"code":"NOT_GRANTED"')))
   })
 
   test('prints how the command line rotates, which works as it is', async () => {
-    const line = lines.find((text) => text.startsWith('  KEYHOLE_ADDR=')) ?? ''
-    const { stdout } = await run('sh', ['-c', line], { cwd: ROOT })
+    const { stdout } = await run('sh', ['-c', await dev.said('  KEYHOLE_ADDR=')], { cwd: checkout })
     expect(stdout).toMatch(/payments/)
   })
 
   test('puts an edited policy in force', async () => {
-    const directory =
-      /The policy is in (\S+):/.exec(lines.find((line) => line.startsWith('The policy')) ?? '')?.[1] ?? ''
+    const directory = /The policy is in (\S+):/.exec(await dev.said('The policy'))?.[1] ?? ''
     const file = join(directory, 'payments.yaml')
     await writeFile(file, (await readFile(file, 'utf8')).replace('keys: [PGHOST, PGPORT]', 'keys: [PGHOST]'))
-    const asReports = curls().find((line) => line.includes('/reports)')) ?? ''
-    await until(async () => (await sh(asReports)).includes('"data":{"PGHOST":"db.payments.svc"}'))
+    const asReports = dev.curls().find((line) => line.includes('/reports)')) ?? ''
+    const answer = () => sh(asReports).catch(() => '')
+    await until(async () => (await answer()).includes('"data":{"PGHOST":"db.payments.svc"}'))
   })
 
-  test('starts again when a source changes', async () => {
-    const before = lines.length
-    utimesSync(join(ROOT, 'src/dev.ts'), new Date(), new Date())
-    await until(() => lines.slice(before).some((line) => line.startsWith('Ctrl-C')))
-    lines = lines.slice(before)
-    expect(await sh(curls()[1] ?? '')).toContain('"PGUSER":"api"')
+  test('keeps its tokens in files of its port that only its user may read', () => {
+    const directory = join(temporary, `keyhole-dev-${process.getuid?.()}-${port}`)
+    const modeOf = (path: string) => statSync(path).mode & 0o777
+    expect(modeOf(directory)).toBe(0o700)
+    const tokens = readdirSync(directory)
+    expect(tokens).toContain('api')
+    for (const name of tokens) expect(modeOf(join(directory, name))).toBe(0o600)
+  })
+
+  test('starts again when a source changes, and lines that were printed before go on working', async () => {
+    const [, before = ''] = dev.curls()
+    const since = dev.lines.length
+    appendFileSync(join(checkout, 'src/dev.ts'), '\n')
+    await dev.said('Ctrl-C', since)
+    expect(await sh(before)).toContain('"PGUSER":"api"')
+  })
+
+  test('leaves another one alone, which has tokens of its own', async () => {
+    using other = new Dev(process.execPath, ['src/dev.ts', '--port', '0'], checkout)
+    await other.said('Ctrl-C')
+    for (const one of [other, dev]) expect(await sh(one.curls()[1] ?? '')).toContain('"PGUSER":"api"')
+    await other.ctrlC()
+    expect(await sh(dev.curls()[1] ?? '')).toContain('"PGUSER":"api"')
+    expect(other.errors).toEqual([])
   })
 
   test('is stopped by Ctrl-C, with nothing left behind', async () => {
-    const url = /(http:\/\/[\d.:]+)\/secrets$/.exec(curls()[0] ?? '')?.[1] ?? ''
-    expect((await get(`${url}/secrets`)).status).toBe(401)
-    process.kill(-(child.pid ?? 0), 'SIGINT')
-    await exited
-    await until(() => !isRunning())
-    await expect(get(`${url}/secrets`)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
-    expect(errors.filter((line) => !/^npm (?:warn|error)/.test(line))).toEqual([])
+    const origins = [port, port + 1].map((at) => `http://127.0.0.1:${at}`)
+    expect(await Promise.all(origins.map(async (origin) => (await get(`${origin}/secrets`)).status))).toEqual([
+      401, 404,
+    ])
+    expect(readdirSync(temporary)).not.toEqual([])
+    await dev.ctrlC()
+    for (const origin of origins) await expect(get(origin)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    expect(dev.errors.filter((line) => !/^npm (?:warn|error)/.test(line))).toEqual([])
+    expect(readdirSync(temporary)).toEqual([])
   })
 
-  test('says what to do when its port, or the one above it, is taken', async () => {
-    const taken = createServer().listen(0, '127.0.0.1')
+  test('ends quietly, with nothing left behind, when nobody reads on', async () => {
+    expect(await unread('src/dev.ts', '--port', '0')).toEqual({ code: 0, stderr: '' })
+    expect(readdirSync(temporary)).toEqual([])
+  })
+})
+
+describe('a sample world that cannot be', () => {
+  /** What is said of it on the way out. */
+  async function refused(...args: readonly string[]): Promise<unknown> {
+    const over = new AbortController()
+    onTestFinished(() => over.abort())
+    const how = { cwd: ROOT, env: environment, signal: over.signal }
+    return await run(process.execPath, ['src/dev.ts', ...args], how).catch((error: unknown) => error)
+  }
+
+  test.each([
+    [0, 'KEYHOLE_LISTEN'],
+    [1, 'KEYHOLE_MANAGEMENT_LISTEN'],
+  ])('since the port %i above its own is taken says so, and what to do', async (above, setting) => {
+    const ports = await holdTwo()
+    const taken = createServer().listen(ports[above]?.port, '127.0.0.1')
     await once(taken, 'listening')
-    const { port } = taken.address() as AddressInfo
-    const dev = run(process.execPath, ['src/dev.ts', '--port', String(port)], { cwd: ROOT })
-    // Which of the two it says is whichever it asks for first: another test may have the one above.
-    await expect(dev).rejects.toMatchObject({
+    expect(await refused('--port', String(ports[0].port))).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /^KEYHOLE_(?:MANAGEMENT_)?LISTEN: .*\nStop what is there, or choose another: npm run dev -- --port 7080\n$/,
+        new RegExp(
+          `^${setting}: .*EADDRINUSE.*\\nStop what is there, or choose another: npm run dev -- --port 7080\\n$`,
+        ),
       ),
     })
     taken.close()
+    for (const port of ports) port[Symbol.dispose]()
+  })
+
+  test.each([
+    ['--wrong', '"--wrong" is no flag of this verb.'],
+    ['--port=99999', '--port must be a whole number up to 65534: operations listen one above.'],
+    ['--port=65535', '--port must be a whole number up to 65534: operations listen one above.'],
+    ['--port', '--port needs a value: --port N.'],
+    ['7080', '"7080" is not expected: this verb takes flags only.'],
+  ])('for its argument %s says what is wrong with it, and no more', async (argument, complaint) => {
+    const stderr = `${complaint}\nnpm run dev -- --help tells what there is.\n`
+    expect(await refused(argument)).toMatchObject({ code: 1, stderr, stdout: '' })
+  })
+
+  describe('where its tokens would be', () => {
+    const elsewhere = join(temporary, 'elsewhere')
+
+    async function planted(
+      plant: (directory: string) => void,
+    ): Promise<{ readonly port: number; readonly at: string }> {
+      const ports = await holdTwo()
+      const { port } = ports[0]
+      const at = join(temporary, `keyhole-dev-${process.getuid?.()}-${port}`)
+      mkdirSync(elsewhere)
+      plant(at)
+      onTestFinished(() => {
+        for (const held of ports) held[Symbol.dispose]()
+        for (const path of [at, elsewhere]) rmSync(path, { recursive: true, force: true })
+      })
+      return { port, at }
+    }
+
+    test.each<readonly [what: string, plant: (at: string) => void]>([
+      ['a link to a directory', (at) => symlinkSync(elsewhere, at)],
+      ['a link that leads nowhere', (at) => symlinkSync(join(elsewhere, 'nowhere'), at)],
+      ['a file', (at) => writeFileSync(at, '')],
+    ])('%s is, says so, and writes none', async (_what, plant) => {
+      const { port, at } = await planted(plant)
+      const stderr = `TMPDIR: ${at} is no directory of yours: no token is written there\n`
+      expect(await refused('--port', String(port))).toMatchObject({ code: 1, stderr })
+      expect(readdirSync(elsewhere)).toEqual([])
+    })
+  })
+
+  test('takes no link for a file of tokens, in a directory that a killed one has left', async () => {
+    const victim = join(temporary, 'victim')
+    writeFileSync(victim, 'untouched')
+    const ports = await holdTwo()
+    const at = join(temporary, `keyhole-dev-${process.getuid?.()}-${ports[0].port}`)
+    mkdirSync(at)
+    symlinkSync(victim, join(at, 'api'))
+    using dev = new Dev(process.execPath, ['src/dev.ts', '--port', String(ports[0].port)], ROOT)
+    await dev.said('Ctrl-C')
+    expect([readFileSync(victim, 'utf8'), await sh(dev.curls()[1] ?? '')]).toEqual([
+      'untouched',
+      expect.stringContaining('"PGUSER":"api"'),
+    ])
+    await dev.ctrlC()
+    for (const port of ports) port[Symbol.dispose]()
   })
 })

@@ -9,6 +9,7 @@ import { cut, garbage, status } from '../src/standins/faults.ts'
 import { SAMPLE_POLICY } from '../src/testing/sample.ts'
 import type { Keyhole, KeyholeOnStandins } from '../src/testing/start-keyhole.ts'
 import { startKeyhole, startKeyholeOn, startStandins } from '../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../src/testing/unbounded.ts'
 import { VERSION } from '../src/version.ts'
 import { get, until } from './process/world.ts'
 import { virtualClock } from './virtual-clock.ts'
@@ -216,7 +217,7 @@ describe('/metrics after everything went well and wrong', () => {
   let text = ''
 
   beforeAll(async () => {
-    keyhole = await startKeyhole({ settings: { KEYHOLE_REVIEW_KEEP_MS: '0' } })
+    keyhole = await startKeyhole({ settings: { ...UNBOUNDED, KEYHOLE_REVIEW_KEEP_MS: '0' } })
     const ask = (path: string, headers: Record<string, string> = {}, token = keyhole.tokenOf('api')) =>
       get(keyhole.url + path, { token, headers })
     await ask('/secrets/db')
@@ -367,7 +368,7 @@ describe('/metrics', () => {
 
   test('counts rotations, and knows of the last good one of another process', async () => {
     await using standins = await startStandins()
-    await using keyhole = await startKeyholeOn(standins.upstreams)
+    await using keyhole = await startKeyholeOn(standins.upstreams, { settings: UNBOUNDED })
     const rotate = async (body: Readonly<Record<string, unknown>>) => {
       const headers = { authorization: `Bearer ${standins.tokenOf('rotator')}`, 'content-type': 'application/json' }
       const answer = await fetch(`${keyhole.url}/rotate`, { method: 'POST', headers, body: JSON.stringify(body) })
@@ -380,7 +381,7 @@ describe('/metrics', () => {
     expect(await sampled(keyhole, 'keyhole_rotations_total')).toEqual({ complete: 1, incomplete: 0 })
     const { '': last } = await sampled(keyhole, 'keyhole_rotation_last_success_timestamp_seconds')
     expect(last).toBeGreaterThan(0)
-    await using next = await startKeyholeOn(standins.upstreams)
+    await using next = await startKeyholeOn(standins.upstreams, { settings: UNBOUNDED })
     // It asks the Lease by itself, soon after it serves.
     const known = await until(
       async () => (await sampled(next, 'keyhole_rotation_last_success_timestamp_seconds'))[''] || undefined,
@@ -402,7 +403,7 @@ describe('/metrics', () => {
         ...{ namespace: 'keyhole', name: 'keyhole-rotation' },
         annotations: { 'keyhole.dev/rotation': state(finishedAtMs) },
       })
-      await using keyhole = await startKeyholeOn(standins.upstreams)
+      await using keyhole = await startKeyholeOn(standins.upstreams, { settings: UNBOUNDED })
       await keyhole.serving.wired.takeSurvey()
       return (await sampled(keyhole, 'keyhole_rotation_last_success_timestamp_seconds'))['']
     }
@@ -414,7 +415,7 @@ describe('/metrics', () => {
 
 describe('/readyz?verbose', () => {
   test('shows the state of every component, in counts and words', async () => {
-    await using keyhole = await startKeyhole()
+    await using keyhole = await startKeyhole({ settings: UNBOUNDED })
     await get(`${keyhole.url}/secrets/db`, { token: keyhole.tokenOf('api') })
     const { status: ready, body } = await get(`${keyhole.managementUrl}/readyz?verbose`)
     expect([ready, body.split('\n')]).toEqual([
@@ -433,7 +434,7 @@ describe('/readyz?verbose', () => {
   })
 
   test('shows what is wrong by component and count only, and stays ready for all but its own faults', async () => {
-    await using keyhole = await startKeyhole()
+    await using keyhole = await startKeyhole({ settings: UNBOUNDED })
     keyhole.vault.transit().deleteKey('payments')
     await keyhole.writePolicy({
       'broken.yaml': 'kind: SecretGrant\nmetadata: { name: canary }\n',

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SecureVersion, TLSSocket } from 'node:tls'
 import { connect } from 'node:tls'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { publish } from '../src/testing/mounted-volume.ts'
 import type { KeyholeOnStandins } from '../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../src/testing/start-keyhole.ts'
@@ -34,6 +34,7 @@ describe('a keyhole that serves TLS', () => {
     keyhole = undefined
     rmSync(mounted, { recursive: true })
   })
+  afterAll(() => rmSync(directory, { recursive: true }))
 
   /** @param stopping aborts as a signal comes. */
   async function serving(settings: Readonly<Record<string, string>> = {}, stopping = new AbortController().signal) {

@@ -9,7 +9,7 @@ import { silence } from '../src/standins/faults.ts'
 import type { KeyholeOnStandins } from '../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../src/testing/start-keyhole.ts'
 import { dial } from './http/line.ts'
-import { get, parsed, until } from './process/world.ts'
+import { get, keptPorts, parsed, until } from './process/world.ts'
 import { hold } from './routes/world.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import { virtualClock } from './virtual-clock.ts'
@@ -79,7 +79,7 @@ describe('an audit sink that fails', () => {
 
 describe('a drain', () => {
   test('makes it unready at once, ends what is in flight with its record, takes no new connection, and stops', async () => {
-    await using keyhole = await served()
+    await using keyhole = await served(await keptPorts())
     const agent = new Agent({ keepAlive: true })
     const held = hold(keyhole.vault, /decrypt\/payments/)
     const inFlight = get(`${keyhole.url}/secrets/db`, { token: keyhole.tokenOf('api'), agent })

@@ -12,7 +12,7 @@ import type { Standins } from '../src/testing/start-keyhole.ts'
 import { startKeyholeOn, startStandins } from '../src/testing/start-keyhole.ts'
 import { Stopped } from '../src/waiting.ts'
 import { createAuthority } from './certificates.ts'
-import { get, until } from './process/world.ts'
+import { get, keptPorts, until } from './process/world.ts'
 import { virtualClock } from './virtual-clock.ts'
 
 const CANARY = 'canary-in-a-file'
@@ -217,7 +217,7 @@ describe('a start', () => {
     const surroundings = { stopping: stopping.signal }
     const started = startKeyholeOn(standins.upstreams, {
       clock,
-      settings: { KEYHOLE_POLICY_DIR: at('nowhere'), KEYHOLE_LOG_LEVEL: 'debug' },
+      settings: { ...(await keptPorts()), KEYHOLE_POLICY_DIR: at('nowhere'), KEYHOLE_LOG_LEVEL: 'debug' },
       surroundings,
       audited: (line) => lines.push(line),
       logged(line) {

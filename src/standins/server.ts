@@ -5,10 +5,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Faults } from './faults.ts'
 import { createFaults } from './faults.ts'
+import { holdPort } from './held-port.ts'
 import type { RequestLog } from './request-log.ts'
 import { createRequestLog } from './request-log.ts'
 
@@ -24,14 +24,14 @@ export interface Tls {
   readonly ca?: string
 }
 
-/** What every stand-in offers beside its own seeding methods. */
+/** What every stand-in offers beside its own seeding methods. Disposing of it stops it for good and gives its port away. */
 export interface Standin extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, or https given `tls`. The same before and after a restart. */
   readonly url: string
   readonly ca: string | undefined
   readonly requests: RequestLog
   readonly faults: Faults
-  /** Closes the port and cuts every connection. State stays. */
+  /** Cuts every connection, and whoever dials is refused. State and port stay. */
   stop(): Promise<void>
   /** Opens the same port again after `stop`. */
   restart(): Promise<void>
@@ -81,8 +81,8 @@ export async function serve(options: ServeOptions): Promise<Standin> {
   })
   // The real servers keep an idle connection for minutes and announce no limit; Node would close it after five seconds.
   server.keepAliveTimeout = 0
-  await listen(options.port ?? 0)
-  const port = (server.address() as AddressInfo).port
+  const held = await holdPort(options.port)
+  await listen()
 
   async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const request = await read(incoming, outgoing)
@@ -92,10 +92,10 @@ export async function serve(options: ServeOptions): Promise<Standin> {
     if (!outgoing.destroyed) await write(request, reply, outgoing)
   }
 
-  function listen(at: number): Promise<void> {
+  function listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      server.listen(at, '127.0.0.1', () => {
+      server.listen(held.port, '127.0.0.1', () => {
         server.removeListener('error', reject)
         resolve()
       })
@@ -110,15 +110,18 @@ export async function serve(options: ServeOptions): Promise<Standin> {
   }
 
   return {
-    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${held.port}`,
     ca: tls?.ca ?? tls?.cert,
     requests,
     faults,
     stop,
     async restart() {
-      if (!server.listening) await listen(port)
+      if (!server.listening) await listen()
     },
-    [Symbol.asyncDispose]: stop,
+    async [Symbol.asyncDispose]() {
+      await stop()
+      held[Symbol.dispose]()
+    },
   }
 }
 

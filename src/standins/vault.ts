@@ -132,10 +132,11 @@ export async function startVaultStandin(options: VaultStandinOptions): Promise<V
   const { review, close } = createReview(kubernetes)
   const { handle: handler, ...seed } = createVaultStandin({ ...options, review })
   const standin = await serve({ clock, tls, port, handler })
+  const dispose = standin[Symbol.asyncDispose]
   return Object.assign(standin, seed, {
     async [Symbol.asyncDispose]() {
       close()
-      await standin.stop()
+      await dispose()
     },
   })
 }

@@ -18,8 +18,8 @@ import { startKubernetesStandin } from '../standins/kubernetes.ts'
 import type { Tls } from '../standins/server.ts'
 import type { VaultStandin } from '../standins/vault.ts'
 import { startVaultStandin } from '../standins/vault.ts'
+import type { Surroundings } from '../surroundings.ts'
 import { VERSION } from '../version.ts'
-import type { Surroundings } from '../wire.ts'
 import { publish } from './mounted-volume.ts'
 import type { Workload } from './sample.ts'
 import { KEYHOLE, SAMPLE_POLICY, SAMPLE_REALM, seedSample, WORKLOADS } from './sample.ts'
@@ -116,8 +116,8 @@ export async function startStandins(clock: Clock = systemClock, tls?: Tls): Prom
       return kubernetes.issueToken({ ...account, audiences: ['keyhole'], pod: { name: pod } })
     },
     async [Symbol.asyncDispose]() {
-      await vault.stop()
-      await kubernetes.stop()
+      await vault[Symbol.asyncDispose]()
+      await kubernetes[Symbol.asyncDispose]()
       await rm(credentials, { recursive: true, force: true })
     },
   }

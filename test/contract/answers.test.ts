@@ -163,6 +163,16 @@ describe('when upstream is away', () => {
     expect(await codeOf(world, READ)).toBe('VAULT_UNAVAILABLE')
   })
 
+  it('answers 503 for Vault about rotations, too, without waiting for it', async () => {
+    await using world = await startWorld({ policy: SAMPLE_POLICY })
+    expect(await codeOf(world, ROTATE)).toBeUndefined()
+    world.vault.seal()
+    for (const call of [ROTATE, STATUS]) expect(await codeOf(world, call)).toBe('VAULT_SEALED')
+    expect(world.logLines.filter((line) => line.includes('"vault-sealed"'))).toHaveLength(2)
+    await world.vault.stop()
+    for (const call of [ROTATE, STATUS]) expect(await codeOf(world, call)).toBe('VAULT_UNAVAILABLE')
+  })
+
   it.each(ALL)('$method $path answers 504 when the deadline passes', async (call) => {
     await using world = await startWorld({ settings: { KEYHOLE_DEADLINE_MS: '1000' } })
     const review = hold(world.kubernetes, /tokenreviews/)

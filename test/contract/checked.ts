@@ -84,7 +84,7 @@ function contentWrong({ content }: ResponseObject, pointer: string, answer: Answ
   return mediaType === 'application/x-ndjson' ? linesWrong(schema, answer.body) : bodyWrong(schema, answer)
 }
 
-/** Whole lines, each of them documented: that it began first, the report last, and only there. */
+/** Whole lines, each of them documented: that it began first; last the report or why there is none, and only there. */
 function linesWrong(schema: string, body: Buffer): string[] {
   const text = body.toString('utf8')
   const lines = text.split('\n').slice(0, -1)
@@ -94,7 +94,9 @@ function linesWrong(schema: string, body: Buffer): string[] {
     ...(types.indexOf('started') === 0 && types.lastIndexOf('started') === 0
       ? []
       : ['it does not begin with its start']),
-    ...(types.indexOf('report') === types.length - 1 ? [] : ['it does not end with its report']),
+    ...(types.findIndex((type) => type === 'report' || type === 'failed') === types.length - 1
+      ? []
+      : ['it does not end with its report']),
     ...lines.flatMap((line) => {
       const value = json(Buffer.from(line))
       return value === undefined ? ['a line that is no JSON'] : invalid(schema, value)

@@ -131,6 +131,7 @@ describe('words', () => {
       'secrets-blocked': true,
       'policy-changed': true,
       'secrets-dropped': true,
+      'secrets-unknown': true,
       gitops: true,
       'fell-back': true,
       'dry-run': true,

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import type { Workload } from '../../src/testing/sample.ts'
 import { SAMPLE_POLICY } from '../../src/testing/sample.ts'
 import { startKeyhole } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { programs } from '../servers/programs.ts'
 
 const OPENAPI = fileURLToPath(new URL('../../openapi.yaml', import.meta.url))
@@ -20,13 +21,7 @@ const SEED = '20261122'
 const EXAMPLES = '200'
 
 /** What a busy machine delays must not look like an outage, nor a refusal like a flood: 5xx and 429 are findings. */
-const PATIENT = {
-  KEYHOLE_LOG_LEVEL: 'error',
-  KEYHOLE_DEADLINE_MS: '60000',
-  KEYHOLE_UPSTREAM_TIMEOUT_MS: '30000',
-  KEYHOLE_AUDIT_TIMEOUT_MS: '10000',
-  KEYHOLE_REFUSALS_BURST: '10000',
-}
+const PATIENT = { ...UNBOUNDED, KEYHOLE_LOG_LEVEL: 'error', KEYHOLE_REFUSALS_BURST: '10000' }
 
 /**
  * The key is nobody's alone, so that nothing is retired: `"retire": "now"` would wait a minute each time. What else a

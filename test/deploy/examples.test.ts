@@ -3,14 +3,15 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
-import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { serve } from '../../src/standins/server.ts'
 import { SAMPLE_DICTIONARY } from '../../src/testing/sample.ts'
 import type { KeyholeOnStandins } from '../../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { createAuthority } from '../certificates.ts'
 import type { Handler } from '../external/peer.ts'
 import { startPeer } from '../external/peer.ts'
@@ -201,16 +202,12 @@ describe('a service that boots waits', () => {
   })
 
   test('while nobody is there', async () => {
-    const server = createServer(tls, (_request, reply) => answer(reply, 200, GOOD))
-    const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-    await listen(0)
-    const { port } = server.address() as AddressInfo
-    await new Promise((resolve) => server.close(resolve))
-    const running = boot(`https://127.0.0.1:${port}`)
+    await using server = await serve({ clock: systemClock, tls, handler: () => ({ status: 200, body: GOOD }) })
+    await server.stop()
+    const running = boot(server.url)
     await until(() => running.said().includes('(ECONNREFUSED); asking again in 2 s\n'))
-    await listen(port)
+    await server.restart()
     await portOf(running)
-    server.close()
   })
 
   test('and stops at once when it is told to', async () => {
@@ -227,7 +224,7 @@ describe('with keyhole itself', () => {
   beforeEach(async () => {
     writeFileSync(file('tls.crt'), tls.cert)
     writeFileSync(file('tls.key'), tls.key)
-    const settings = { KEYHOLE_TLS_CERT_FILE: file('tls.crt'), KEYHOLE_TLS_KEY_FILE: file('tls.key') }
+    const settings = { ...UNBOUNDED, KEYHOLE_TLS_CERT_FILE: file('tls.crt'), KEYHOLE_TLS_KEY_FILE: file('tls.key') }
     keyhole = await startKeyhole({ settings })
     writeFileSync(file('token'), keyhole.tokenOf('api'))
   })

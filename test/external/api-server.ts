@@ -20,14 +20,14 @@ afterEach(async () => {
   await Promise.all(senders.splice(0).map((sender) => sender.close()))
 })
 
-export function sendingTo(peer: Peer, ca?: string): Send {
-  const options = { connections: 4, maxBodyBytes: 256 * 1024, callTimeoutMs: 10_000, clock: systemClock }
+export function sendingTo(peer: Pick<Peer, 'url'>, ca?: string): Send {
+  const options = { connections: 4, maxBodyBytes: 256 * 1024, callTimeoutMs: 60_000, clock: systemClock }
   const sender = openSend({ ...options, origin: peer.url, ...(ca !== undefined && { ca: () => ca }) })
   senders.push(sender)
   return sender.send
 }
 
-export function kubernetesAt(peer: Peer, own: readonly string[] = ['own-token'], ca?: string): Kubernetes {
+export function kubernetesAt(peer: Pick<Peer, 'url'>, own: readonly string[] = ['own-token'], ca?: string): Kubernetes {
   return openKubernetes({ send: sendingTo(peer, ca), token: renewedAs(own) })
 }
 

@@ -10,7 +10,7 @@ const { send, close } = openSend({
   origin,
   connections: 1,
   maxBodyBytes: 65_536,
-  callTimeoutMs: 5_000,
+  callTimeoutMs: 60_000,
   clock: systemClock,
 })
 const never = new AbortController().signal

@@ -6,7 +6,7 @@ import type { Send } from '../../src/external/send.ts'
 import { token } from '../../src/opaque.ts'
 import { createAuthority } from '../certificates.ts'
 import { answering, kindOf, kubernetesAt, never, renewedAs, sendingTo } from './api-server.ts'
-import { json, startPeer } from './peer.ts'
+import { json, nobody, startPeer } from './peer.ts'
 import { expectNoTraceOf, thrownBy } from './traces.ts'
 
 const caller = token('caller-token')
@@ -346,8 +346,7 @@ describe.each(calls)('%s, refused or garbled', (_name, call) => {
   it('is "unavailable" when nobody listens or the peer breaks off, and says which to the operator', async () => {
     await using cut = await startPeer((reply) => reply.destroy())
     expect(await thrownBy(call(kubernetesAt(cut)))).toMatchObject({ kind: 'unavailable', cause: { code: 'reset' } })
-    const gone = await startPeer((reply) => reply.end())
-    await gone[Symbol.asyncDispose]()
+    using gone = await nobody()
     expect(await thrownBy(call(kubernetesAt(gone)))).toMatchObject({ kind: 'unavailable', cause: { code: 'refused' } })
   })
 
@@ -386,7 +385,7 @@ describe.each(calls)('%s, refused or garbled', (_name, call) => {
     expect(peer.seen).toHaveLength(2)
   })
 
-  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', { timeout: 60_000 }, async () => {
+  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', async () => {
     await using peer = await startPeer((reply, { method }) => {
       json(reply, method === 'POST' ? 201 : 200, method === 'POST' ? REVIEW : SECRET)
     })
@@ -400,9 +399,7 @@ describe.each(calls)('%s, refused or garbled', (_name, call) => {
     expect(peer.connections.made).toBeLessThanOrEqual(4)
   })
 
-  it('keeps its connections over refusals: 200 calls of which half answer 401 and 403', {
-    timeout: 60_000,
-  }, async () => {
+  it('keeps its connections over refusals: 200 calls of which half answer 401 and 403', async () => {
     await using peer = await startPeer((reply) => json(reply, peer.seen.length % 2 === 0 ? 401 : 403, {}))
     const kubernetes = kubernetesAt(peer)
     for (let at = 0; at < 200; at += 1) await call(kubernetes).catch(() => {})

@@ -57,7 +57,7 @@ describe('the memory of the parser', () => {
       origin: peer.url,
       connections: 1,
       maxBodyBytes: 65_536,
-      callTimeoutMs: 5_000,
+      callTimeoutMs: 60_000,
       clock,
     })
     expect(await times(1)).toBe(1)

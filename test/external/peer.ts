@@ -5,6 +5,7 @@ import type { Server as HttpsServer } from 'node:https'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createRawServer } from 'node:net'
+import { holdPort } from '../../src/standins/held-port.ts'
 
 export interface Seen {
   readonly method: string
@@ -69,6 +70,12 @@ export async function startRawPeer(act: (socket: Socket) => void): Promise<Peer>
   })
   const base = await listening(server)
   return { ...base, url: `http://127.0.0.1:${base.port}`, seen: [], request: () => Promise.resolve() }
+}
+
+/** Where nobody listens, and nobody else is given the port to. */
+export async function nobody(): Promise<Pick<Peer, 'url'> & Disposable> {
+  const held = await holdPort()
+  return { url: `http://127.0.0.1:${held.port}`, [Symbol.dispose]: () => held[Symbol.dispose]() }
 }
 
 async function listening(server: ReturnType<typeof createRawServer>) {

@@ -48,6 +48,17 @@ describe('renewedFile', () => {
     expect(file.current()).toBe('second')
   })
 
+  it.each([1, 3_600_000])('reads what was renewed although the clock was set back by %d ms', (backMs) => {
+    project(1, 'first')
+    const clock = virtualClock()
+    const file = renewedFile({ path, clock, parse: (text) => text })
+    project(2, 'second')
+    clock.set(clock.now() - backMs)
+    expect(file.current()).toBe('second')
+    project(3, 'third')
+    expect(file.current()).toBe('second')
+  })
+
   it('reads again at once when told to', () => {
     project(1, 'first')
     const file = renewedFile({ path, clock: virtualClock(), parse: (text) => text })

@@ -9,7 +9,7 @@ import { openSend, SendError } from '../../src/external/send.ts'
 import { createAuthority } from '../certificates.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { inChild } from './child.ts'
-import { startPeer, startRawPeer } from './peer.ts'
+import { nobody, startPeer, startRawPeer } from './peer.ts'
 import { expectNoTraceOf, thrownBy } from './traces.ts'
 
 const senders: Sender[] = []
@@ -21,7 +21,7 @@ function sending(origin: string, options: Partial<SendOptions> = {}): Sender {
     origin,
     connections: 4,
     maxBodyBytes: 64 * 1024,
-    callTimeoutMs: 10_000,
+    callTimeoutMs: 60_000,
     clock: systemClock,
     ...options,
   })
@@ -173,7 +173,7 @@ describe('where a call goes', () => {
     expect(peer.connections.made).toBe(0)
   })
 
-  it('puts a path on the wire only if every reader takes it for what it says', { timeout: 60_000 }, async () => {
+  it('puts a path on the wire only if every reader takes it for what it says', async () => {
     await using peer = await startPeer((reply) => reply.end())
     const { send } = sending(peer.url)
     const harmless = fc.constantFrom('a', 'b1', '-', '_', '.c', '/a', '/b', '/')
@@ -264,7 +264,7 @@ describe('where a call goes', () => {
     expect(elsewhere.connections.made).toBe(0)
   })
 
-  it('uses no proxy of the environment', { timeout: 60_000 }, async () => {
+  it('uses no proxy of the environment', async () => {
     await using proxy = await startPeer((reply) => reply.end('by proxy'))
     await using peer = await startPeer((reply) => reply.end('direct'))
     const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'all_proxy']
@@ -288,9 +288,8 @@ describe('where a call goes', () => {
 
 describe('an answer that is not to be had', () => {
   it('is "refused" where nobody listens', async () => {
-    const peer = await startPeer((reply) => reply.end())
-    await peer[Symbol.asyncDispose]()
-    expect(await codeOf(sending(peer.url).send(GET, never))).toBe('refused')
+    using gone = await nobody()
+    expect(await codeOf(sending(gone.url).send(GET, never))).toBe('refused')
   })
 
   it('is "unreachable" where there is no such host', async () => {
@@ -452,7 +451,7 @@ describe('a call takes no longer than it may', () => {
 })
 
 describe('connections', () => {
-  it('are no more than the bound, over 1,000 calls, 32 at a time', { timeout: 60_000 }, async () => {
+  it('are no more than the bound, over 1,000 calls, 32 at a time', async () => {
     await using peer = await startPeer((reply) => reply.end('ok'))
     const { send } = sending(peer.url, { connections: 4 })
     let left = 1_000
@@ -535,7 +534,7 @@ describe('TLS', () => {
     expect(await codeOf(sending(peer.url).send(GET, never))).toBe('tls')
   })
 
-  it('is not to be switched off by the environment', { timeout: 60_000 }, async () => {
+  it('is not to be switched off by the environment', async () => {
     await using peer = await startPeer((reply) => reply.end(), tls)
     const child = await inChild({ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, 'send', peer.url)
     expect(child.stdout).toBe('tls')

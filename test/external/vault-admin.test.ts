@@ -3,9 +3,9 @@ import { systemClock } from '../../src/clock.ts'
 import { UpstreamError } from '../../src/errors.ts'
 import type { Send, Sender } from '../../src/external/send.ts'
 import { openSend } from '../../src/external/send.ts'
-import type { VaultAdmin } from '../../src/external/vault-admin.ts'
 import { openVaultAdmin } from '../../src/external/vault-admin.ts'
 import { token } from '../../src/opaque.ts'
+import type { VaultAdmin } from '../../src/vault-setup/port.ts'
 import type { Handler, Peer } from './peer.ts'
 import { json, startPeer, startRawPeer } from './peer.ts'
 import { expectNoTraceOf, thrownBy } from './traces.ts'
@@ -16,7 +16,7 @@ const TOKEN = 'hvs.canary'
 const ROLE = { token_ttl: 10, token_policies: ['keyhole'] }
 
 function sendTo(peer: Peer, maxBodyBytes = 64 * 1024): Send {
-  const sender = openSend({ origin: peer.url, connections: 4, maxBodyBytes, callTimeoutMs: 10_000, clock: systemClock })
+  const sender = openSend({ origin: peer.url, connections: 4, maxBodyBytes, callTimeoutMs: 60_000, clock: systemClock })
   senders.push(sender)
   return sender.send
 }

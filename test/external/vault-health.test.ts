@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { vaultHealth } from '../../src/external/vault-health.ts'
 import { answering, never, sendingTo } from './api-server.ts'
-import { startPeer } from './peer.ts'
+import { nobody, startPeer } from './peer.ts'
 import { expectNoTraceOf, thrownBy } from './traces.ts'
 
 const HEALTH = { initialized: true, sealed: false, standby: false, version: '1.21.0', cluster_name: 'x' }
@@ -38,9 +38,10 @@ describe('the health of Vault', () => {
   })
 
   it('of one that is away is how the call ended', async () => {
-    const peer = await startPeer(answering(200, HEALTH))
-    const send = sendingTo(peer)
-    await peer[Symbol.asyncDispose]()
-    expect(await thrownBy(vaultHealth(send, never))).toMatchObject({ kind: 'unavailable', cause: { code: 'refused' } })
+    using gone = await nobody()
+    expect(await thrownBy(vaultHealth(sendingTo(gone), never))).toMatchObject({
+      kind: 'unavailable',
+      cause: { code: 'refused' },
+    })
   })
 })

@@ -3,9 +3,9 @@ import { systemClock } from '../../src/clock.ts'
 import { UpstreamError } from '../../src/errors.ts'
 import type { Sender } from '../../src/external/send.ts'
 import { openSend } from '../../src/external/send.ts'
-import type { RewrapItem, VaultRotation } from '../../src/external/vault-rotation.ts'
 import { openVaultRotation } from '../../src/external/vault-rotation.ts'
 import { token } from '../../src/opaque.ts'
+import type { RewrapItem, TransitRotation } from '../../src/services/rotation/ports.ts'
 import type { Handler, Peer, Seen } from './peer.ts'
 import { json, startPeer, startRawPeer } from './peer.ts'
 import { expectNoTraceOf, thrownBy } from './traces.ts'
@@ -13,8 +13,8 @@ import { expectNoTraceOf, thrownBy } from './traces.ts'
 const senders: Sender[] = []
 const never = new AbortController().signal
 
-function vaultAt(peer: Peer, options: { readonly namespace?: string } = {}): VaultRotation {
-  const limits = { connections: 4, maxBodyBytes: 4 * 1024 * 1024, callTimeoutMs: 10_000, clock: systemClock }
+function vaultAt(peer: Peer, options: { readonly namespace?: string } = {}): TransitRotation {
+  const limits = { connections: 4, maxBodyBytes: 4 * 1024 * 1024, callTimeoutMs: 60_000, clock: systemClock }
   const sender = openSend({ ...limits, origin: peer.url })
   senders.push(sender)
   return openVaultRotation({ send: sender.send, ...options })
@@ -77,7 +77,7 @@ const obeying: Handler = (reply, { body, path }: Seen) => {
   json(reply, 200, { data: { batch_results: results } })
 }
 
-type Act = (vault: VaultRotation, key?: Partial<typeof KEY>, signal?: AbortSignal) => Promise<unknown>
+type Act = (vault: TransitRotation, key?: Partial<typeof KEY>, signal?: AbortSignal) => Promise<unknown>
 
 const CALLS: readonly [string, string, string, Act][] = [
   [
@@ -507,7 +507,7 @@ describe.each(CALLS)('%s', (_name, method, path, call) => {
 it('wipes every answer', async () => {
   const bodies: Buffer[] = []
   await using peer = await startPeer(obeying)
-  const limits = { connections: 4, maxBodyBytes: 1024 * 1024, callTimeoutMs: 10_000, clock: systemClock }
+  const limits = { connections: 4, maxBodyBytes: 1024 * 1024, callTimeoutMs: 60_000, clock: systemClock }
   const sender = openSend({ ...limits, origin: peer.url })
   senders.push(sender)
   const vault = openVaultRotation({

@@ -3,26 +3,27 @@ import { systemClock } from '../../src/clock.ts'
 import { UpstreamError } from '../../src/errors.ts'
 import type { Send, Sender } from '../../src/external/send.ts'
 import { openSend } from '../../src/external/send.ts'
-import type { DecryptItem, DecryptRequest, Vault, VaultOptions } from '../../src/external/vault.ts'
+import type { Vault, VaultOptions } from '../../src/external/vault.ts'
 import { openVault } from '../../src/external/vault.ts'
 import { token } from '../../src/opaque.ts'
+import type { DecryptItem, DecryptRequest } from '../../src/services/decrypt.ts'
 import { createAuthority } from '../certificates.ts'
 import { inChild } from './child.ts'
 import type { Handler, Peer, Seen } from './peer.ts'
-import { json, startPeer } from './peer.ts'
+import { json, nobody, startPeer } from './peer.ts'
 import { expectNoTraceOf, thrownBy } from './traces.ts'
 
 const senders: Sender[] = []
 const never = new AbortController().signal
 
-function sendingTo(peer: Peer, ca?: string): Send {
-  const options = { connections: 4, maxBodyBytes: 4 * 1024 * 1024, callTimeoutMs: 10_000, clock: systemClock }
+function sendingTo(peer: Pick<Peer, 'url'>, ca?: string): Send {
+  const options = { connections: 4, maxBodyBytes: 4 * 1024 * 1024, callTimeoutMs: 60_000, clock: systemClock }
   const sender = openSend({ ...options, origin: peer.url, ...(ca !== undefined && { ca: () => ca }) })
   senders.push(sender)
   return sender.send
 }
 
-function vaultAt(peer: Peer, options: Partial<VaultOptions> = {}): Vault {
+function vaultAt(peer: Pick<Peer, 'url'>, options: Partial<VaultOptions> = {}): Vault {
   return openVault({ send: sendingTo(peer), ...options })
 }
 
@@ -404,8 +405,7 @@ describe.each(calls)('%s', (_name, call) => {
   })
 
   it('is "unavailable" when nobody listens, or the peer is not to be trusted and sees nothing', async () => {
-    const gone = await startPeer((reply) => reply.end())
-    await gone[Symbol.asyncDispose]()
+    using gone = await nobody()
     expect(await thrownBy(call(vaultAt(gone)))).toMatchObject({ kind: 'unavailable', cause: { code: 'refused' } })
     await using impostor = await startPeer(granting, createAuthority('impostor').issue())
     const vault = openVault({ send: sendingTo(impostor, createAuthority().ca) })
@@ -453,7 +453,7 @@ describe.each(calls)('%s', (_name, call) => {
     expect(peer.seen[0]?.headers['x-vault-namespace']).toBe('team/one')
   })
 
-  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', { timeout: 60_000 }, async () => {
+  it('makes no more connections than the pool may, over 1,000 calls, 32 at a time', async () => {
     await using peer = await startPeer((reply, seen) =>
       (seen.path.includes('login') ? granting : decrypting)(reply, seen),
     )
@@ -467,7 +467,7 @@ describe.each(calls)('%s', (_name, call) => {
     expect(peer.connections.made).toBeLessThanOrEqual(4)
   })
 
-  it('keeps its connections over refusals', { timeout: 60_000 }, async () => {
+  it('keeps its connections over refusals', async () => {
     await using peer = await startPeer((reply) => json(reply, peer.seen.length % 2 === 0 ? 403 : 503, { errors: [] }))
     const vault = vaultAt(peer)
     for (let at = 0; at < 200; at += 1) await call(vault).catch(() => {})
@@ -514,7 +514,7 @@ describe('a name', () => {
   })
 })
 
-it('prints nothing for DEBUG=*, through either SDK', { timeout: 60_000 }, async () => {
+it('prints nothing for DEBUG=*, through either SDK', async () => {
   await using peer = await startPeer((reply, seen) => {
     const { path } = seen
     if (path.includes('tokenreviews')) {

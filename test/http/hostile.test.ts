@@ -283,18 +283,19 @@ describe('half a request', () => {
     expect(answer.status).toBe(413)
   })
 
+  // What is no request is refused when it is read: however busy the machine is, its time is not over by then.
   it.each([
-    ['that is none', 'nonsense\r\n\r\n', 400],
-    ['that never comes', '', 408],
-    ['that stops half-way', 'GET /secrets/db', 408],
-  ])('%s does not keep its connection by holding on to its own side', async (_what, text, status) => {
-    const impatient = await face(world, { headersTimeoutMs: 50, requestTimeoutMs: 50 })
-    await using line = await dial(impatient.url, { holdsOn: true })
+    ['that is none', 'nonsense\r\n\r\n', 60_000, 400],
+    ['that never comes', '', 50, 408],
+    ['that stops half-way', 'GET /secrets/db', 50, 408],
+  ])('%s does not keep its connection by holding on to its own side', async (_what, text, timeoutMs, status) => {
+    const other = await face(world, { headersTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs })
+    await using line = await dial(other.url, { holdsOn: true })
     if (text !== '') line.send(text)
     expect((await line.answer()).status).toBe(status)
     await world.clock.advance(1_000)
-    while ((await impatient.connections()) > 0) await new Promise(setImmediate)
-    await impatient.stop()
+    while ((await other.connections()) > 0) await new Promise(setImmediate)
+    await other.stop()
   })
 
   it('is given the times and the number of connections that it should be', async () => {
@@ -372,7 +373,7 @@ describe('every answer', () => {
   ])('has the headers of helmet, its id, and no word of what made it: %s', async (_what, path) => {
     const { headers } = checked({ method: 'GET', path }, await exchange(world.url, get(path, authorization)))
     expect(headers).toMatchObject({
-      'content-security-policy': expect.stringMatching(/^default-src 'none';.*frame-ancestors 'none'/),
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
       'strict-transport-security': expect.stringContaining('max-age='),
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',

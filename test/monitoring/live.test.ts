@@ -10,6 +10,7 @@ import type { KeyholeProcess } from '../../src/testing/keyhole-process.ts'
 import { startKeyholeProcess } from '../../src/testing/keyhole-process.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { createAuthority } from '../certificates.ts'
 import { get, until } from '../process/world.ts'
 import { asked, DASHBOARD } from './dashboard.ts'
@@ -38,7 +39,12 @@ beforeAll(async () => {
   await writeFile(keyFile, key)
   standins = await startStandins()
   keyhole = await startKeyholeProcess(standins.upstreams, {
-    settings: { KEYHOLE_SERVE: 'read,rotate', KEYHOLE_TLS_CERT_FILE: certFile, KEYHOLE_TLS_KEY_FILE: keyFile },
+    settings: {
+      ...UNBOUNDED,
+      KEYHOLE_SERVE: 'read,rotate',
+      KEYHOLE_TLS_CERT_FILE: certFile,
+      KEYHOLE_TLS_KEY_FILE: keyFile,
+    },
   })
   prometheus = await startPrometheus(keyhole.managementUrl)
   await use(authority.ca)

@@ -1,14 +1,13 @@
 /** keyhole's own credentials, as the kubelet renews them while it runs. */
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { KeyholeProcess } from '../../src/testing/keyhole-process.ts'
 import { startKeyholeProcess } from '../../src/testing/keyhole-process.ts'
 import { KEYHOLE } from '../../src/testing/sample.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { get, parsed, until } from './world.ts'
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 describe('keyhole’s own tokens', () => {
   const own = { namespace: KEYHOLE.namespace, name: 'keyhole-0' }
@@ -17,7 +16,7 @@ describe('keyhole’s own tokens', () => {
 
   beforeAll(async () => {
     standins = await startStandins()
-    keyhole = await startKeyholeProcess(standins.upstreams, { settings: { KEYHOLE_REVIEW_KEEP_MS: '0' } })
+    keyhole = await startKeyholeProcess(standins.upstreams, { settings: { ...UNBOUNDED, KEYHOLE_REVIEW_KEEP_MS: '0' } })
   })
   beforeEach(async () => void (await until(async () => (await ask()).status === 200)))
   afterAll(async () => {

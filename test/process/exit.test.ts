@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { verify } from '../../src/audit-log/verify.ts'
 import type { KeyholeProcess } from '../../src/testing/keyhole-process.ts'
 import { environmentFor, startKeyholeProcess } from '../../src/testing/keyhole-process.ts'
@@ -14,20 +14,12 @@ import { publish } from '../../src/testing/mounted-volume.ts'
 import { SAMPLE_POLICY } from '../../src/testing/sample.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { hold } from '../routes/world.ts'
-import { get, parsed, until } from './world.ts'
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+import { get, keptPorts, parsed, until } from './world.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const CANARY = 'canary-of-a-defect'
-/** Longer than a test may take: nothing here waits for a bound. */
-const UNBOUNDED = {
-  KEYHOLE_DEADLINE_MS: '60000',
-  KEYHOLE_UPSTREAM_TIMEOUT_MS: '30000',
-  KEYHOLE_REPLY_TIMEOUT_MS: '120000',
-  KEYHOLE_DRAIN_MS: '300000',
-}
 
 let standins: Standins
 beforeAll(async () => {
@@ -74,7 +66,8 @@ describe('a start that cannot succeed exits with 1', () => {
 
 describe('a signal', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('%s lets what is in flight end, then exits with 0', async (signal) => {
-    await using keyhole = await startKeyholeProcess(standins.upstreams, { settings: UNBOUNDED })
+    const settings = { ...UNBOUNDED, ...(await keptPorts()) }
+    await using keyhole = await startKeyholeProcess(standins.upstreams, { settings })
     await until(() => messages(keyhole).includes('transit key'))
     const held = hold(standins.vault, /decrypt\/payments/)
     const inFlight = get(`${keyhole.url}/secrets/db`, { token: standins.tokenOf('api') })

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Fault } from '../../src/standins/faults.ts'
 import { changeJson, cut, garbage, html, redirect, status } from '../../src/standins/faults.ts'
 import type { KeyholeProcess } from '../../src/testing/keyhole-process.ts'
@@ -17,11 +17,10 @@ import { publish } from '../../src/testing/mounted-volume.ts'
 import { putSealed } from '../../src/testing/sample.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { createAuthority } from '../certificates.ts'
 import type { Reply } from './world.ts'
 import { get, parsed, until } from './world.ts'
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 /** In every text that a fault puts on the wire. */
 const CANARY = 'canary-of-an-upstream'
@@ -57,6 +56,7 @@ describe('a process in a hostile environment', () => {
     })
     keyhole = await startKeyholeProcess(standins.upstreams, {
       settings: {
+        ...UNBOUNDED,
         KEYHOLE_LOG_LEVEL: 'debug',
         KEYHOLE_REVIEW_KEEP_MS: '0',
         KEYHOLE_REFUSALS_PER_SECOND: '1000',

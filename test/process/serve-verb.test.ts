@@ -7,6 +7,7 @@ import { SERVE_HELP } from '../../src/cli/serve.ts'
 import { startKeyholeProcess } from '../../src/testing/keyhole-process.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { hold } from '../routes/world.ts'
 import { get, parsed, until } from './world.ts'
 
@@ -38,7 +39,9 @@ describe('keyhole serve', () => {
   test('has no flags: settings are in the environment, where no list of processes shows them', async () => {
     const { code, stdout, stderr } = await run([...VERB, '--realm=x'])
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toMatch(/^keyhole serve takes no arguments[^\n]*\n$/)
+    expect(stderr).toMatch(
+      /^keyhole serve: it takes no arguments[^\n]*\nNothing was started\. keyhole serve --help tells more\.\n$/,
+    )
     expect(stderr).not.toContain('realm')
   })
 
@@ -47,7 +50,7 @@ describe('keyhole serve', () => {
   })
 
   test.each(['SIGTERM', 'SIGINT'] as const)('%s lets what is in flight end, then exits with 0', async (signal) => {
-    await using keyhole = await startKeyholeProcess(standins.upstreams, { entry: VERB })
+    await using keyhole = await startKeyholeProcess(standins.upstreams, { entry: VERB, settings: UNBOUNDED })
     await until(() => parsed(keyhole.logLines).some(({ msg }) => msg === 'transit key'))
     const held = hold(standins.vault, /decrypt\/payments/)
     const inFlight = get(`${keyhole.url}/secrets/db`, { token: standins.tokenOf('api') })
@@ -60,10 +63,7 @@ describe('keyhole serve', () => {
   })
 
   test('that is told twice ends at once with 1, as npm start does, and not with the code of a verb', async () => {
-    await using keyhole = await startKeyholeProcess(standins.upstreams, {
-      entry: VERB,
-      settings: { KEYHOLE_DRAIN_MS: '300000', KEYHOLE_DEADLINE_MS: '60000', KEYHOLE_UPSTREAM_TIMEOUT_MS: '30000' },
-    })
+    await using keyhole = await startKeyholeProcess(standins.upstreams, { entry: VERB, settings: UNBOUNDED })
     await until(() => parsed(keyhole.logLines).some(({ msg }) => msg === 'transit key'))
     const held = hold(standins.vault, /decrypt\/payments/)
     const cut = get(`${keyhole.url}/secrets/db`, { token: standins.tokenOf('api') }).catch((error: unknown) => error)

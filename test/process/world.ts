@@ -3,6 +3,8 @@ import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
 import { request as httpRequest } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
 import { request as httpsRequest } from 'node:https'
+import { onTestFinished } from 'vitest'
+import { holdPort } from '../../src/standins/held-port.ts'
 
 export interface Reply {
   readonly status: number
@@ -45,6 +47,18 @@ export async function until<T>(look: () => T | undefined | false | Promise<T | u
     const found = await look()
     if (found !== undefined && found !== false) return found
     await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** Where to listen so that nobody else is given the ports as long as the test runs: to be refused there means that keyhole has closed them. */
+export async function keptPorts() {
+  const [service, management] = [await holdPort(), await holdPort()]
+  onTestFinished(() => {
+    for (const port of [service, management]) port[Symbol.dispose]()
+  })
+  return {
+    KEYHOLE_LISTEN: `127.0.0.1:${service.port}`,
+    KEYHOLE_MANAGEMENT_LISTEN: `127.0.0.1:${management.port}`,
   }
 }
 

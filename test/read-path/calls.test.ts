@@ -1,12 +1,10 @@
 /** What a request costs, in which order, and who is shown which token. */
 
 import { readFile } from 'node:fs/promises'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DECRYPT, hold, LOGIN, only, REVIEWS, SECRET } from './faults.ts'
 import type { Refusal, World } from './world.ts'
 import { startWorld, until } from './world.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const REVIEW = `POST ${REVIEWS}`
 const GET = `GET ${SECRET}`

@@ -1,9 +1,7 @@
 /** What can be in a Secret once it is decrypted, as bytes: nothing but one sound JSON object of distinct keys is picked from. */
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Refusal, World } from './world.ts'
 import { DICTIONARY, POLICY, startWorld } from './world.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const INVALID: Refusal = { status: 422, code: 'CONTENT_INVALID' }
 

@@ -1,10 +1,8 @@
 /** Whose right it is: names of other namespaces, accounts of the same name, and rights that end while somebody uses them. */
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { REVIEWS } from './faults.ts'
 import type { Refusal, World } from './world.ts'
 import { POLICY, startWorld } from './world.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const NOT_GRANTED: Refusal = { status: 403, code: 'NOT_GRANTED' }
 const REJECTED: Refusal = { status: 401, code: 'TOKEN_REJECTED', by: 'nobody' }

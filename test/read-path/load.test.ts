@@ -1,5 +1,5 @@
 /** Many at once, some of them hostile, with upstreams that fail at random: nobody gets another's, nobody is starved. */
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../src/standins/faults.ts'
 import { cut, garbage, html } from '../../src/standins/faults.ts'
 import type { Workload } from '../../src/testing/sample.ts'
@@ -9,8 +9,6 @@ import type { Random } from './random.ts'
 import { seeded } from './random.ts'
 import type { Refusal, World } from './world.ts'
 import { startWorld, until } from './world.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 interface Kind {
   readonly as: Workload

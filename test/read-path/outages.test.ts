@@ -1,9 +1,7 @@
 /** Ten minutes without Vault, or without the API server: no wrong answer, no unreadiness, and recovery at the next request. */
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Refusal, World } from './world.ts'
 import { startWorld } from './world.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const STEP_MS = 10_000
 const MINUTES_10 = 600_000

@@ -1,12 +1,10 @@
 /** What can be wrong with a policy, at the start and while it serves: who loses what, and what stays. */
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DECRYPT, hold, REVIEWS } from './faults.ts'
 import type { Refusal, World } from './world.ts'
 import { POLICY, startWorld, until } from './world.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const NOT_GRANTED: Refusal = { status: 403, code: 'NOT_GRANTED' }
 const UNUSABLE: Refusal = { status: 422, code: 'KEY_UNUSABLE' }

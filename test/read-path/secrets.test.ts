@@ -1,5 +1,5 @@
 /** What can be wrong with a Secret, with the ciphertext in it, and with the API server's answer about it. */
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../src/standins/faults.ts'
 import { changeJson, cut, garbage, html, huge, redirect, silence, stall, status } from '../../src/standins/faults.ts'
 import { KEYHOLE, SAMPLE_REALM } from '../../src/testing/sample.ts'
@@ -18,8 +18,6 @@ import {
 } from './faults.ts'
 import type { Making, Refusal, World } from './world.ts'
 import { DICTIONARY, POLICY, startWorld } from './world.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const SECRET_MISSING: Refusal = { status: 404, code: 'SECRET_MISSING' }
 const REJECTED: Refusal = { status: 422, code: 'CIPHERTEXT_REJECTED' }

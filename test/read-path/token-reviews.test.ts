@@ -1,5 +1,5 @@
 /** What the API server can answer to a TokenReview, and what the caller gets for it. */
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Fault } from '../../src/standins/faults.ts'
 import {
   change,
@@ -27,8 +27,6 @@ import {
 } from './faults.ts'
 import type { Refusal } from './world.ts'
 import { startWorld } from './world.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const UNAVAILABLE: Refusal = { status: 503, code: 'KUBERNETES_UNAVAILABLE', retryAfter: 2, by: 'nobody' }
 const REJECTED: Refusal = { status: 401, code: 'TOKEN_REJECTED', by: 'nobody' }

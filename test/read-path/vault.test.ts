@@ -1,5 +1,5 @@
 /** What Vault can answer to a decryption and to a login, and what is wrong with keys, roles and policies. */
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../src/standins/faults.ts'
 import { changeJson, cut, garbage, html, huge, redirect, silence, stall, status } from '../../src/standins/faults.ts'
 import { KEYHOLE } from '../../src/testing/sample.ts'
@@ -19,8 +19,6 @@ import {
 } from './faults.ts'
 import type { Refusal, World } from './world.ts'
 import { DICTIONARY, startWorld, until } from './world.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const AWAY: Refusal = { status: 503, code: 'VAULT_UNAVAILABLE', retryAfter: 2 }
 const SEALED: Refusal = { status: 503, code: 'VAULT_SEALED', retryAfter: 5 }

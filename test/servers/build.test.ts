@@ -27,9 +27,9 @@ describe('a server process', () => {
   const directory = mkdtempSync(join(tmpdir(), 'keyhole-process-'))
   afterAll(() => rmSync(directory, { recursive: true }))
 
-  function shell(script: string, ready: () => Promise<boolean>): ServerProcess {
+  function shell(script: string, ready: () => Promise<boolean>, readyWithinMs = 60_000): ServerProcess {
     const logFile = join(directory, `${Math.random()}.log`)
-    const options = { name: 'it', command: 'sh', args: ['-c', script], cwd: directory, logFile, readyWithinMs: 500 }
+    const options = { name: 'it', command: 'sh', args: ['-c', script], cwd: directory, logFile, readyWithinMs }
     return serverProcess({ ...options, ready })
   }
   const always = async (): Promise<boolean> => true
@@ -42,7 +42,7 @@ describe('a server process', () => {
   })
 
   test('that is never ready is given up', async () => {
-    const it = shell('sleep 60', never)
+    const it = shell('sleep 60', never, 500)
     await expect(it.start()).rejects.toThrow('was not ready in 500 ms')
     await it.kill()
   })

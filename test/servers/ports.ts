@@ -1,6 +1,5 @@
-/** Free ports of loopback. */
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
+/** Ports of loopback for the servers. */
+import { holdPort } from '../../src/standins/held-port.ts'
 
 export interface Ports {
   readonly etcd: number
@@ -10,25 +9,14 @@ export interface Ports {
   readonly vaultCluster: number
 }
 
-/** All held at once, so that no two are the same. */
+/** Nobody else is given one of them while this process runs: not before its server listens there, nor while that is killed. */
 export async function freePorts(): Promise<Ports> {
-  const [etcd, etcdPeer, kubernetes, vault, vaultCluster] = await Promise.all([
-    holdPort(),
-    holdPort(),
-    holdPort(),
-    holdPort(),
-    holdPort(),
-  ] as const)
-  for (const { release } of [etcd, etcdPeer, kubernetes, vault, vaultCluster]) await release()
-  const ports = { etcd: etcd.port, etcdPeer: etcdPeer.port, kubernetes: kubernetes.port }
-  return { ...ports, vault: vault.port, vaultCluster: vaultCluster.port }
-}
-
-function holdPort(): Promise<{ port: number; release: () => Promise<void> }> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    const release = (): Promise<void> => new Promise((done) => server.close(() => done()))
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve({ port: (server.address() as AddressInfo).port, release }))
-  })
+  const held = () => holdPort().then(({ port }) => port)
+  return {
+    etcd: await held(),
+    etcdPeer: await held(),
+    kubernetes: await held(),
+    vault: await held(),
+    vaultCluster: await held(),
+  }
 }

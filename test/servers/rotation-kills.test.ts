@@ -9,7 +9,7 @@ import { seeded } from '../read-path/random.ts'
 import { expectStatus } from './call.ts'
 import type { Fleet } from './fleet.ts'
 import { expectOnly } from './only.ts'
-import { estateOf, leasePath } from './rotation-set-up.ts'
+import { estateOf, leasePath, TOKEN_TTL_SECONDS } from './rotation-set-up.ts'
 import type { RotationWorld } from './rotation-world.ts'
 import { rotate, startRotationWorld } from './rotation-world.ts'
 import type { Moment } from './rotator-process.ts'
@@ -85,8 +85,8 @@ describe.concurrent('stopped, and woken up after another one took over', { timeo
     const { answer, report } = await asked
     process.stdout.write(`woken: ${said(moment)}; ${answer}, ${JSON.stringify(report?.keys[0]?.failure)}\n`)
     expect(answer).toBe('500 ROTATION_INCOMPLETE')
-    // What it had sent may still be on its way.
-    await sleep(1_000)
+    // With none of the tokens that it had can anything arrive after this, however late.
+    await sleep(TOKEN_TTL_SECONDS * 1_000)
     expect(await world.fleet.key()).toEqual(key)
     expect(await world.fleet.look()).toEqual(secrets)
     // It is as good as any other from now on.

@@ -14,6 +14,9 @@ import type { RealOperator } from './operator.ts'
 import { AUDIENCE, bindRole, KEYHOLE, RBAC, RBAC_GROUP, ROTATOR, rbac, subject } from './set-up.ts'
 import { until } from './until.ts'
 
+/** Of the Vault tokens of both roles. */
+export const TOKEN_TTL_SECONDS = 10
+
 /** One Transit key, the Secrets that rest under it, and the Lease of whoever rotates them. */
 export interface Estate {
   readonly key: string
@@ -136,7 +139,7 @@ async function giveInVault({ vault }: RealOperator, { key, roles }: Estate, has:
   }
   const path = Object.fromEntries(Object.entries(paths).filter(([, rule]) => rule !== false))
   await expectStatus(vault.call('POST', `/v1/sys/policies/acl/${roles.rotate}`, { policy: JSON.stringify({ path }) }))
-  const login = { audience: AUDIENCE.vault, tokenTtlSeconds: 10, tokenType: 'batch' } as const
+  const login = { audience: AUDIENCE.vault, tokenTtlSeconds: TOKEN_TTL_SECONDS, tokenType: 'batch' } as const
   await vault.putRole({
     ...login,
     name: roles.rotate,

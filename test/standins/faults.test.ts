@@ -37,7 +37,7 @@ beforeEach(async () => {
   })
 })
 
-afterEach(() => standin.stop())
+afterEach(() => standin[Symbol.asyncDispose]())
 
 describe('which requests a fault meets', () => {
   it('meets every request when nothing is said', async () => {

@@ -15,10 +15,10 @@ let clock: VirtualClock
 let cluster: KubernetesStandin
 
 beforeEach(() => restart())
-afterEach(() => cluster.stop())
+afterEach(() => cluster[Symbol.asyncDispose]())
 
 async function restart(options: Partial<KubernetesStandinOptions> = {}): Promise<void> {
-  await cluster?.stop()
+  await cluster?.[Symbol.asyncDispose]()
   clock = virtualClock()
   cluster = await startKubernetesStandin({ clock, ...options })
 }

@@ -12,7 +12,7 @@ beforeEach(async () => {
   standin = await serve({ clock: virtualClock(1_000), handler: () => ({ status: 204 }) })
 })
 
-afterEach(() => standin.stop())
+afterEach(() => standin[Symbol.asyncDispose]())
 
 describe('the log of requests', () => {
   it('says what was asked, when, of which host, and what was answered', async () => {

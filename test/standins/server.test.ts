@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Handler, ServeOptions, Standin } from '../../src/standins/server.ts'
 import { serve } from '../../src/standins/server.ts'
+import { connectionsTo } from '../../src/testing/process-state.ts'
 import { createAuthority } from '../certificates.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { call, open } from './call.ts'
@@ -8,7 +9,7 @@ import { call, open } from './call.ts'
 const running: Standin[] = []
 
 afterEach(async () => {
-  for (const standin of running.splice(0)) await standin.stop()
+  for (const standin of running.splice(0)) await standin[Symbol.asyncDispose]()
 })
 
 async function start(handler: Handler, options: Partial<ServeOptions> = {}): Promise<Standin> {
@@ -50,9 +51,10 @@ describe('serve', () => {
     expect(outcome.status).toBe('rejected')
   })
 
-  it('comes back on the same port', async () => {
+  it('comes back on the same port, which nobody is given meanwhile', async () => {
     const standin = await start(hello)
     await standin.stop()
+    expect(await connectionsTo(process.pid, Number(new URL(standin.url).port)), 'that hold it').toBe(1)
     await standin.restart()
     expect((await call(standin.url)).text).toBe('hello')
   })

@@ -30,7 +30,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await vault[Symbol.asyncDispose]()
-  await cluster.stop()
+  await cluster[Symbol.asyncDispose]()
 })
 
 async function restart(kubernetes: Partial<VaultStandinOptions['kubernetes']> = {}): Promise<void> {
@@ -122,7 +122,7 @@ describe('a login', () => {
 
   it('asks an API server behind TLS, by its CA', async () => {
     const authority = createAuthority()
-    const secure = await startKubernetesStandin({ clock, tls: { ...authority.issue(), ca: authority.ca } })
+    await using secure = await startKubernetesStandin({ clock, tls: { ...authority.issue(), ca: authority.ca } })
     secure.putServiceAccount(READER)
     const token = secure.issueToken({ namespace: 'keyhole', serviceAccount: 'reader', audiences: ['vault'] })
     const ask = () => call(`${vault.url}/v1/auth/kubernetes/login`, { body: { role: 'read', jwt: token } })
@@ -130,7 +130,6 @@ describe('a login', () => {
     expect((await ask()).status).toBe(200)
     await restart({ url: secure.url, reviewerToken: () => secure.adminToken })
     expect((await ask()).status).toBe(403)
-    await secure.stop()
   })
 })
 

@@ -11,9 +11,6 @@ import { wantedIn } from '../../src/vault-setup/wanted.ts'
 import { policyFrom, transitKey } from '../policy/documents.ts'
 import { OPTIONS } from './options.ts'
 
-/** Many runs of a property take their time on a busy machine; nothing here is timed. */
-const PATIENCE = { timeout: 120_000 }
-
 const DECRYPT = 'transit/decrypt/payments'
 const CONFIG = 'transit/keys/payments/config'
 
@@ -307,7 +304,7 @@ function jsonText({ rules }: WantedRole): string {
 const TOKEN = /#[^\n]*\n|"(?:[^"\\]|\\.)*"|\w+|\s+|./gs
 
 describe('whatever is wanted', () => {
-  it('reads as what was written', PATIENCE, () => {
+  it('reads as what was written', () => {
     fc.assert(
       fc.property(wantedRole, (role) => {
         expect(readPolicy(policyText(role, 'kubernetes'))).toEqual(role.rules)
@@ -317,7 +314,7 @@ describe('whatever is wanted', () => {
     )
   })
 
-  it('reads as nothing else with one piece more or less, unless that piece says nothing', PATIENCE, () => {
+  it('reads as nothing else with one piece more or less, unless that piece says nothing', () => {
     const [read, refused] = [{ count: 0 }, { count: 0 }]
     const pieces = [
       '{',
@@ -415,7 +412,7 @@ describe('whatever the text', () => {
     fc.json().map((json) => `{"path": ${json}}`),
   )
 
-  it('is read or refused, and nothing is thrown', PATIENCE, () => {
+  it('is read or refused, and nothing is thrown', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const rules = readPolicy(text)

@@ -5,9 +5,6 @@ import { allows } from '../../src/standins/vault/policies.ts'
 import type { Rule } from '../../src/vault-setup/rules.ts'
 import { capabilitiesAt, isSameRule, mayFitBelow, pathsOf, ruleOf, ruleText } from '../../src/vault-setup/rules.ts'
 
-/** Many runs of a property take their time on a busy machine; nothing here is timed. */
-const PATIENCE = { timeout: 120_000 }
-
 const DECRYPT = 'transit/decrypt/payments'
 
 /** One rule a line: `PATH CAPABILITY...`. */
@@ -120,7 +117,7 @@ const anyPath = fc
   .map((all) => all.join('/'))
 
 describe('whatever the rules', () => {
-  it('the stand-in gives the same at any path', PATIENCE, () => {
+  it('the stand-in gives the same at any path', () => {
     let given = 0
     fc.assert(
       fc.property(anyRules, anyPath, (written, path) => {
@@ -136,7 +133,7 @@ describe('whatever the rules', () => {
     expect(given).toBeGreaterThan(1000)
   })
 
-  it('one that fits a path may fit below whatever the path begins with', PATIENCE, () => {
+  it('one that fits a path may fit below whatever the path begins with', () => {
     fc.assert(
       fc.property(pattern, anyPath, fc.nat(), (own, path, length) => {
         if (capabilitiesAt([ruleOf(own, ['read'])], path).length === 0) return
@@ -146,7 +143,7 @@ describe('whatever the rules', () => {
     )
   })
 
-  it('what they give on any path of a pattern they give on one that stands for it', PATIENCE, () => {
+  it('what they give on any path of a pattern they give on one that stands for it', () => {
     const asked = fc.array(fc.constantFrom('a', 'b', '+'), { minLength: 1, maxLength: 4 }).map((all) => all.join('/'))
     fc.assert(
       fc.property(anyRules, asked, anyPath, (written, any, path) => {
