@@ -1,193 +1,233 @@
 /**
- * Checks lines against their chains. Several instances may stand in one file, one after the other or interleaved:
- * each chain is followed by itself. Trusts nothing but the bytes.
+ * Checks the lines of an audit log against their chains, in constant memory, to its end. Several instances may stand in one
+ * log, one after the other or interleaved: each chain is followed by itself. Trusts nothing but the bytes.
  */
-import { NOTHING_BEFORE, sha256 } from './chain.ts'
-import type { Head, Torn } from './record.ts'
+import { sha256 } from './chain.ts'
+import type { Head } from './record.ts'
+import type { Chain, Quoted } from './verify-chain.ts'
+import { beginChain, endChain, followChain, vouch } from './verify-chain.ts'
+import type { Finding, Findings, Place } from './verify-finding.ts'
+import { openFindings } from './verify-finding.ts'
+import type { ParsedLine } from './verify-line.ts'
+import { isDamaged, parseLine } from './verify-line.ts'
+import { openStretch } from './verify-stretch.ts'
 
-export type Flaw =
-  /** Not a line that keyhole writes, nor torn bytes that the next start owns to. */
-  | 'not-a-record'
-  /** A chain that does not begin with its start. */
-  | 'no-start'
-  /** A number that does not follow: lines are missing, repeated or in another order. */
-  | 'out-of-sequence'
-  /** The line before was changed, or this one. */
-  | 'other-predecessor'
-  /** A line after its chain's stop. */
-  | 'after-stop'
-  /** A start that quotes, or should quote, a line that is not there. */
-  | 'quote'
-  /** A head that was kept elsewhere is not there, or is another line. */
-  | 'head'
+export { parseLine }
 
-export interface Break {
-  /** Counted from 1; one more than there are, when a line is missing at the end. */
-  readonly line: number
-  readonly flaw: Flaw
-  readonly instance?: string | undefined
+export interface VerifierOptions {
+  /** SHA-256 of lines, kept elsewhere, which must be among them. */
+  readonly heads?: readonly string[]
+  /** Nobody else writes here: a line that is no record, and that no start owns to, is a finding. */
+  readonly isStrict?: boolean
+}
+
+export interface Verifier {
+  /** What comes next is of this file: another part of the same log. */
+  file(name: string): void
+  /** The next line, without its newline. */
+  line(line: Uint8Array): void
+  /** Records so far. */
+  records(): number
+  end(): Verification
+}
+
+export interface Verification {
+  /** In the order of the log; none where every chain holds. */
+  readonly findings: readonly Finding[]
+  /** Findings beyond their bound. */
+  readonly omitted: number
+  readonly chains: readonly VerifiedChain[]
+  readonly lines: number
+  readonly records: number
+  /** Lines of other programs. */
+  readonly foreign: number
+  /** Lines that a crash or a full disk tore, and that the next start owns to. */
+  readonly torn: number
+  readonly heads: readonly KeptHead[]
 }
 
 export interface VerifiedChain {
   readonly head: Head
+  readonly records: number
+  /** The lowest number that is there: 0, or what is before is missing. */
+  readonly firstSeq: number
+  readonly firstAt: Place
+  readonly lastAt: Place
+  readonly firstTime: string | undefined
+  readonly lastTime: string | undefined
+  /** Why it began: `process`, `mended` or `moved`. */
+  readonly cause: string | undefined
+  /** The line that its start names as the one before it, and whether that is in this log. */
+  readonly continues: { readonly head: Head; readonly isHere: boolean } | undefined
   /** Ended in good order; otherwise its process crashed, still runs, or lost its sink. */
   readonly stopped: boolean
+  /** How it is known that nothing was cut from its end. `open`: it is not. */
+  readonly end: 'stopped' | 'continued' | 'kept' | 'open'
+  /** Torn lines behind it that the next start owns to. */
+  readonly torn: number
 }
 
-export interface Verification {
-  /** The first one; undefined when every chain holds. */
-  readonly broken: Break | undefined
-  readonly lines: number
-  readonly chains: readonly VerifiedChain[]
-  /** Lines at the end that are no records: what a crash or a full disk left there, if not somebody's hand. */
-  readonly tornTail: number
+export interface KeptHead {
+  readonly sha256: string
+  readonly found: { readonly instance: string; readonly seq: number; readonly at: Place } | undefined
 }
 
-export interface Verifier {
-  /** The next line, without its newline. After a break, lines are only counted. */
-  line(line: string | Uint8Array): void
-  end(): Verification
-}
+/** Each chain is kept to the end; a log that begins one with every line must not fill the memory. */
+const MAX_CHAINS = 50_000
 
-/** @param kept heads kept elsewhere, which must be among the lines. */
-export function verify(lines: Iterable<string | Uint8Array>, kept: readonly Head[] = []): Verification {
-  const verifier = openVerifier(kept)
-  for (const line of lines) verifier.line(line)
-  return verifier.end()
-}
+export function openVerifier({ heads = [], isStrict = false }: VerifierOptions = {}): Verifier {
+  const chains = new Map<string, Chain>()
+  /** Lines of chains that are not there yet, by instance. */
+  const awaited = new Map<string, Quoted>()
+  const kept = new Map<string, KeptHead['found']>(heads.map((head) => [head, undefined]))
+  const findings = openFindings()
+  const files: string[] = []
+  const counts = { lines: 0, records: 0, foreign: 0, torn: 0 }
+  let at: Place = { file: '', line: 0 }
+  let stretch = openStretch()
+  /** Of the last record in this file. */
+  let last: Chain | undefined
+  let firstStart: ParsedLine | undefined
+  let isFull = false
 
-/** For a file too long to hold. Keeps one entry per chain. */
-export function openVerifier(kept: readonly Head[] = []): Verifier {
-  const chains = new Map<string, { head: Head; stopped: boolean }>()
-  let pending: Uint8Array[] = []
-  let broken: Break | undefined
-  let count = 0
+  function record(line: ParsedLine, bytes: Uint8Array): void {
+    endStretch(line)
+    counts.records += 1
+    const hash = sha256(bytes)
+    if (kept.has(hash)) kept.set(hash, { instance: line.instance, seq: line.seq, at })
+    const known = chains.get(line.instance)
+    if (known !== undefined) followChain(known, line, hash, at, findings)
+    else if (chains.size < MAX_CHAINS) begin(line, hash)
+    else tellFull()
+    last = chains.get(line.instance)
+  }
 
-  function check(bytes: Uint8Array): Break | undefined {
-    const found = parseLine(bytes)
-    if (found === undefined) {
-      pending.push(bytes)
-      return undefined
+  function begin(line: ParsedLine, hash: string): void {
+    const { instance, previous } = line
+    if (chains.size === 0) firstStart = line
+    chains.set(instance, beginChain(line, hash, at, awaited.get(instance), findings))
+    awaited.delete(instance)
+    if (previous !== undefined) quote({ head: previous, by: at })
+    // A file's start looks for the record before it: one that names none is of another file, or was put there.
+    else if (line.sink === 'file' && last !== undefined) findings.tell({ flaw: 'unquoted', instance, at })
+  }
+
+  function quote(quoted: Quoted): void {
+    const chain = chains.get(quoted.head.instance)
+    if (chain === undefined) awaited.set(quoted.head.instance, quoted)
+    else vouch(chain, quoted, findings)
+  }
+
+  function tellFull(): void {
+    if (!isFull) findings.tell({ flaw: 'too-many-chains', at })
+    isFull = true
+  }
+
+  /** @param by the record that ends it; undefined at the end of a file. */
+  function endStretch(by?: ParsedLine): void {
+    const { lines, damaged } = stretch
+    const torn = by?.torn
+    if (lines === 0 && torn === undefined) return
+    const isOwned = torn !== undefined && stretch.isOwnedBy(torn)
+    const owned = !isOwned ? 0 : torn.sha256 === undefined ? damaged.lines : lines
+    counts.torn += owned
+    counts.foreign += isOwned ? lines - owned : lines - damaged.lines
+    if (isOwned && last !== undefined) last.torn += owned
+    if (!isOwned) tellStretch(by, torn?.sha256 !== undefined)
+    if (lines > 0) stretch = openStretch()
+  }
+
+  function tellStretch(by: ParsedLine | undefined, isClaimed: boolean): void {
+    const { damaged, lines, until } = stretch
+    if (by !== undefined && isClaimed) {
+      findings.tell({ flaw: 'torn-altered', instance: by.instance, at: stretch.at, until, by: at, lines })
+    } else if (damaged.lines > 0) {
+      const flaw = by === undefined ? 'torn' : 'not-a-record'
+      // Any process may have written to a pipe between two records of another.
+      const instance = last?.start?.sink === 'file' ? last.instance : undefined
+      findings.tell({ flaw, instance, at: damaged.at, until, lines: damaged.lines })
     }
-    const unowned = pending.length
-    if (unowned > 0 || found.torn !== undefined) {
-      if (!owns(found.torn, pending)) return { line: count - unowned, flaw: 'not-a-record' }
-      pending = []
+  }
+
+  function endChains(): void {
+    for (const chain of chains.values()) endChain(chain, findings)
+    for (const { head, by } of awaited.values()) {
+      // A log may begin where an older file ended.
+      if (head === firstStart?.previous) continue
+      const records = { from: 0, to: head.seq }
+      findings.tell({ flaw: 'missing', instance: head.instance, records, by })
     }
-    const flaw = chains.has(found.instance) || found.kind !== 'start' ? followFlaw(found) : startFlaw(found)
-    if (flaw !== undefined) return { line: count, flaw, instance: found.instance }
-    const head = { instance: found.instance, seq: found.seq, sha256: sha256(bytes) }
-    chains.set(found.instance, { head, stopped: found.kind === 'stop' })
-    const other = kept.some((one) => sameLine(one, head) && one.sha256 !== head.sha256)
-    return other ? { line: count, flaw: 'head', instance: found.instance } : undefined
-  }
-
-  function followFlaw(found: ParsedLine): Flaw | undefined {
-    const chain = chains.get(found.instance)
-    if (chain === undefined) return 'no-start'
-    if (chain.stopped) return 'after-stop'
-    if (found.seq !== chain.head.seq + 1) return 'out-of-sequence'
-    return found.prev === chain.head.sha256 ? undefined : 'other-predecessor'
-  }
-
-  function startFlaw(found: ParsedLine): Flaw | undefined {
-    if (found.seq !== 0) return 'out-of-sequence'
-    if (found.prev !== NOTHING_BEFORE) return 'other-predecessor'
-    // Standard output is collected line by line from many processes: only in a file must the lines before be there.
-    if (found.sink !== 'file' || chains.size === 0) return undefined
-    const quoted = found.previous && chains.get(found.previous.instance)?.head
-    if (found.previous === undefined || quoted === undefined || quoted.seq < found.previous.seq) return 'quote'
-    return quoted.seq === found.previous.seq && quoted.sha256 !== found.previous.sha256 ? 'quote' : undefined
-  }
-
-  function missing(): Break | undefined {
-    const gone = kept.find(({ instance, seq }) => (chains.get(instance)?.head.seq ?? -1) < seq)
-    return gone && { line: count + 1, flaw: 'head', instance: gone.instance }
+    for (const [hash, found] of kept) if (found === undefined) findings.tell({ flaw: 'head', sha256: hash })
   }
 
   return {
-    line(line) {
-      count += 1
-      broken ??= check(typeof line === 'string' ? Buffer.from(line) : line)
+    file(name) {
+      endStretch()
+      files.push(name)
+      at = { file: name, line: 0 }
+      last = undefined
     },
+    line(bytes) {
+      counts.lines += 1
+      at = { file: at.file, line: at.line + 1 }
+      const line = parseLine(bytes)
+      if (line === undefined) stretch.add(bytes, at, isStrict || isDamaged(bytes))
+      else record(line, bytes)
+    },
+    records: () => counts.records,
     end() {
-      broken ??= missing()
-      return { broken, lines: count, chains: [...chains.values()], tornTail: pending.length }
+      endStretch()
+      endChains()
+      return {
+        ...counts,
+        findings: inOrder(findings, files),
+        omitted: findings.omitted(),
+        chains: [...chains.values()].map((chain) => verified(chain, chains, kept)),
+        heads: [...kept].map(([hash, found]) => ({ sha256: hash, found })),
+      }
     },
   }
 }
 
-function sameLine(one: Head, other: Head): boolean {
-  return one.instance === other.instance && one.seq === other.seq
+function inOrder(findings: Findings, files: readonly string[]): readonly Finding[] {
+  const order = new Map(files.toReversed().map((name, index) => [name, files.length - index]))
+  const placeOf = ({ at, by }: Finding) => at ?? by
+  return findings.list().toSorted((one, other) => {
+    const [a, b] = [placeOf(one), placeOf(other)]
+    if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined)
+    return (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line
+  })
 }
 
-/** Whether a start owns to exactly these torn lines. The newlines between them are part of what was torn. */
-function owns(torn: Torn | undefined, lines: readonly Uint8Array[]): boolean {
-  if (torn === undefined) return false
-  const bytes = Buffer.concat(lines.flatMap((line, index) => (index === 0 ? [line] : [Buffer.from('\n'), line])))
-  if (torn.sha256 === undefined) return bytes.length <= torn.bytes
-  return sha256(bytes) === torn.sha256
-}
-
-export interface ParsedLine {
-  readonly kind: string
-  readonly instance: string
-  readonly seq: number
-  readonly prev: string
-  /** Of a start only. */
-  readonly sink?: string | undefined
-  readonly previous?: Head | undefined
-  readonly torn?: Torn | undefined
-}
-
-/** What the chain needs of a line; undefined if it is not a whole line of ours. */
-export function parseLine(bytes: Uint8Array): ParsedLine | undefined {
-  const line = objectIn(() => JSON.parse(Buffer.from(bytes).toString('latin1')))
-  const chain = objectIn(() => line?.['chain'])
-  if (line === undefined || chain === undefined) return undefined
-  const { instance, seq, prev } = chain
-  const { kind } = line
-  if (typeof kind !== 'string' || typeof instance !== 'string' || !isHash(prev) || !isCount(seq)) return undefined
-  if (kind !== 'start') return { kind, instance, seq, prev }
-  const { sink, previous, torn } = line
+function verified(chain: Chain, chains: ReadonlyMap<string, Chain>, kept: ReadonlyMap<string, unknown>): VerifiedChain {
+  const { instance, start, records, first, tip, vouchedSeq, torn } = chain
+  const previous = start?.previous
   return {
-    kind,
-    instance,
-    seq,
-    prev,
-    sink: sink === 'file' ? sink : undefined,
-    previous: headIn(objectIn(() => previous)),
-    torn: tornIn(objectIn(() => torn)),
+    head: { instance, seq: tip.seq, sha256: tip.sha256 },
+    records,
+    firstSeq: first.seq,
+    firstAt: first.at,
+    lastAt: tip.at,
+    firstTime: first.time,
+    lastTime: tip.time,
+    cause: start?.cause,
+    continues: previous && {
+      head: previous,
+      isHere: (chains.get(previous.instance)?.tip.seq ?? -1) >= previous.seq,
+    },
+    stopped: tip.isStop,
+    end: tip.isStop ? 'stopped' : vouchedSeq === tip.seq ? 'continued' : kept.has(tip.sha256) ? 'kept' : 'open',
+    torn,
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>
-
-function objectIn(read: () => unknown): Fields | undefined {
-  try {
-    const value = read()
-    return typeof value === 'object' && value !== null ? (value as Fields) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function headIn(from: Fields | undefined): Head | undefined {
-  if (from === undefined) return undefined
-  const { instance, seq, sha256: hash } = from
-  return typeof instance === 'string' && isCount(seq) && isHash(hash) ? { instance, seq, sha256: hash } : undefined
-}
-
-function tornIn(from: Fields | undefined): Torn | undefined {
-  if (from === undefined) return undefined
-  const { bytes, sha256: hash } = from
-  return isCount(bytes) ? { bytes, sha256: isHash(hash) ? hash : undefined } : undefined
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
-}
-
-function isHash(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
+/** All at once, where every line has to be a record. */
+export function verify(
+  lines: Iterable<string | Uint8Array>,
+  kept: readonly Head[] = [],
+): Verification & { /** The first finding. */ readonly broken: Finding | undefined } {
+  const verifier = openVerifier({ heads: kept.map((head) => head.sha256), isStrict: true })
+  for (const line of lines) verifier.line(typeof line === 'string' ? Buffer.from(line) : line)
+  const verification = verifier.end()
+  return { ...verification, broken: verification.findings[0] }
 }

@@ -3,24 +3,24 @@ import { CHECKS } from '../check/finding.ts'
 
 export const CHECK_HELP = `keyhole check [FLAGS]
 
-Looks at everything that keyhole stands on, from its own files outwards, and says of each whether it holds and, if not,
-what to do. Changes nothing, and prints no value, token or ciphertext. It reads the settings of the service from the
-environment, and is best run where the service runs:
+Checks everything that keyhole depends on, starting with its own files, and says what is in order and how to fix what is
+not. It changes nothing, and prints no value, token or ciphertext. It reads the settings of the service from the
+environment, so run it where the service runs:
 
   kubectl -n keyhole exec deploy/keyhole -- keyhole check
   kubectl -n keyhole exec deploy/keyhole-rotate -- keyhole check     where rotations have a Deployment of their own
 
-It asks the API server and Vault as the service does, with the service's own tokens and rights, and so finds what the service
-would. A pod that waits for a file can be asked as well.
+It calls the API server and Vault as the service does, with the service's own tokens and rights, and so finds what the
+service would. It also works in a pod that is still waiting for a file.
 
   --output text|json    json: one document, {"type":"check","status":...,"findings":[...]}
   --help                this text
 
-Each line is a state, a check, and what was found
-  ok    it holds
-  wait  it does not, and may by itself: a server that is away, a file that has not come yet
-  fix   it does not, and will not before somebody mends it; what to do stands behind it
-  skip  something before it has to be mended first, or it cannot be told from here
+Each line is a state, the name of a check, and what was found
+  ok    in order
+  wait  not in order, but may become so by itself: a server is away, a file has not arrived yet
+  fix   not in order until somebody fixes it; the line says how
+  skip  not checked: something else has to be fixed first, or it cannot be seen from here
 
 Checks
 ${Object.entries(CHECKS)
@@ -28,8 +28,8 @@ ${Object.entries(CHECKS)
   .join('\n')}
 
 Exit codes
-  0  everything holds, or cannot be told from here
-  1  the command line or the environment is wrong; nothing else was looked at
-  2  nothing to mend, and something to wait for; or it was stopped
-  3  something to mend
+  0  everything that can be seen from here is in order
+  1  the command line or the environment is wrong; nothing else was checked
+  2  nothing to fix, but something to wait for; or the command was stopped
+  3  something to fix
 `

@@ -4,10 +4,12 @@ import { check as checkAll } from '../check/run.ts'
 import { ConfigError, parseConfig } from '../config.ts'
 import { wireCheck } from '../wire-check.ts'
 import { CHECK_HELP } from './check-help.ts'
+import { complain } from './complain.ts'
 import type { Flag } from './flags.ts'
 import { oneOf, readFlags } from './flags.ts'
 import type { Screen, Style } from './screen.ts'
 import { jsonLine, openScreen } from './screen.ts'
+import { withFix } from './sentence.ts'
 import type { ExitCode, World } from './world.ts'
 import { EXIT } from './world.ts'
 
@@ -19,9 +21,7 @@ export async function check(args: readonly string[], world: World): Promise<Exit
     return EXIT.done
   }
   if (complaints.length > 0) {
-    for (const complaint of complaints)
-      openScreen(world.stderr, world.environment).line(`keyhole check: ${complaint}`, 'bad')
-    return EXIT.usage
+    return complain(openScreen(world.stderr, world.environment), 'check', complaints, 'Nothing was looked at.')
   }
   const screen = flags.value('output') === 'json' ? undefined : openScreen(world.stdout, world.environment)
   const findings: Finding[] = []
@@ -59,9 +59,7 @@ async function* look({ environment, clock, signal }: World): AsyncGenerator<Find
 const STYLES: Readonly<Record<Status, Style>> = { ok: 'good', wait: 'bold', fix: 'bad', skip: 'plain' }
 
 function show(screen: Screen, { check, status, detail, fix }: Finding): void {
-  const sentence = /[.?]$/.test(detail) ? detail : `${detail}.`
-  const what = fix === undefined ? detail : `${sentence} ${fix[0]?.toUpperCase()}${fix.slice(1)}`
-  screen.line(`${status.padEnd(4)}  ${check}: ${what}`, STYLES[status])
+  screen.line(`${status.padEnd(4)}  ${check}: ${withFix(detail, fix)}`, STYLES[status])
 }
 
 function summary(findings: readonly Finding[]): string {

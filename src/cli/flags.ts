@@ -1,6 +1,6 @@
 /** Flags as a verb declares them, read with every complaint at once. */
 import { parseArgs } from 'node:util'
-import { didYouMean, quoted } from '../policy/words.ts'
+import { didYouMean, quoted } from '../words.ts'
 
 export interface Flag {
   /** What follows it; absent: nothing does. */
@@ -18,17 +18,22 @@ export interface Flags {
   values(name: string): readonly string[]
 }
 
-/** @param complaints gets what is wrong, in sentences. */
+/**
+ * @param complaints gets what is wrong, in sentences.
+ * @param operands gets what is no flag; without it, that is wrong.
+ */
 export function readFlags(
   args: readonly string[],
   declared: Readonly<Record<string, Flag>>,
   complaints: string[],
+  operands?: string[],
 ): Flags {
   const found = new Map<string, string[]>()
   for (const token of tokensOf(args, declared)) {
     if (token.kind === 'option-terminator') continue
     if (token.kind === 'positional') {
-      complaints.push(`${quoted(token.value)} is not expected: this verb takes flags only.`)
+      if (operands !== undefined) operands.push(token.value)
+      else complaints.push(`${quoted(token.value)} is not expected: this verb takes flags only.`)
       continue
     }
     const { rawName, value, inlineValue } = token
@@ -49,7 +54,8 @@ export function readFlags(
 
 /** One of several words. */
 export function oneOf(words: readonly string[]): NonNullable<Flag['check']> {
-  return (value) => (words.includes(value) ? undefined : `must be ${words.join(', ')}.${didYouMean(value, words)}`)
+  const choice = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
+  return (value) => (words.includes(value) ? undefined : `must be ${choice}.${didYouMean(value, words)}`)
 }
 
 function tokensOf(args: readonly string[], declared: Readonly<Record<string, Flag>>) {

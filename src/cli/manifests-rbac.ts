@@ -1,12 +1,13 @@
 /** `keyhole manifests rbac`: the rights on Secrets that a policy asks for, as manifests. */
 import { secretsNamed } from '../policy/secrets-named.ts'
-import { shellWord } from '../policy/words.ts'
+import { shellWord } from '../words.ts'
+import { complain } from './complain.ts'
 import { readText, replaceText } from './files.ts'
-import type { Flag } from './flags.ts'
+import type { Flag, Flags } from './flags.ts'
 import { readFlags } from './flags.ts'
 import { MANIFESTS_RBAC_HELP } from './manifests-rbac-help.ts'
 import type { PolicyAsked } from './policy-flags.ts'
-import { POLICY_FLAGS, policyFlagsText, policyIn, readPolicyFlags } from './policy-flags.ts'
+import { POLICY_FLAGS, policyFlagsText, policyOrComplaint, readPolicyFlags } from './policy-flags.ts'
 import type { RbacObject } from './rbac.ts'
 import { rbacFor, rbacYaml } from './rbac.ts'
 import { differences } from './rbac-differences.ts'
@@ -16,22 +17,16 @@ import type { ExitCode, World } from './world.ts'
 import { EXIT } from './world.ts'
 
 export async function manifestsRbac(args: readonly string[], world: World): Promise<ExitCode> {
-  const asked = parse(args)
-  if ('help' in asked) {
+  const complaints: string[] = []
+  const flags = readFlags(args, FLAGS, complaints)
+  if (flags.has('help')) {
     world.stdout.write(MANIFESTS_RBAC_HELP)
     return EXIT.done
   }
   const screen = openScreen(world.stderr, world.environment)
-  if ('complaints' in asked) {
-    for (const complaint of asked.complaints) screen.line(`keyhole manifests rbac: ${complaint}`, 'bad')
-    screen.line('Nothing was written. keyhole manifests rbac --help tells more.')
-    return EXIT.usage
-  }
-  const policy = await policyIn(asked.policy, world.clock, screen)
-  if (policy === undefined) {
-    screen.line('keyhole manifests rbac: the policy is refused, and nothing was written.', 'bad')
-    return EXIT.usage
-  }
+  const asked = readAsked(flags, complaints)
+  const policy = await policyOrComplaint(asked, world.clock, screen, complaints)
+  if (policy === undefined) return complain(screen, 'manifests rbac', complaints, 'Nothing was written.')
   const objects = rbacFor(secretsNamed(policy), asked)
   if (asked.check !== undefined) return check(asked.check, objects, asked, screen)
   const text = rbacYaml(objects, [
@@ -48,14 +43,10 @@ interface Asked extends PolicyAsked {
   readonly check: string | undefined
 }
 
-function parse(args: readonly string[]): Asked | { readonly help: true } | { readonly complaints: readonly string[] } {
-  const complaints: string[] = []
-  const flags = readFlags(args, FLAGS, complaints)
-  if (flags.has('help')) return { help: true }
+function readAsked(flags: Flags, complaints: string[]): Asked {
   const [write, check] = [flags.value('write'), flags.value('check')]
-  const asked = { ...readPolicyFlags(flags, complaints), write, check }
   if (write !== undefined && check !== undefined) complaints.push('--write and --check do not go together.')
-  return complaints.length > 0 ? { complaints } : asked
+  return { ...readPolicyFlags(flags, complaints), write, check }
 }
 
 const FLAGS = {

@@ -1,8 +1,9 @@
 /** `keyhole manifests vault`: the Vault policies that a policy asks for, one file a role. */
 import { join } from 'node:path'
 import type { Policy } from '../policy/in-force.ts'
-import { shellWord } from '../policy/words.ts'
 import { policyText } from '../vault-setup/policy-text.ts'
+import { shellWord } from '../words.ts'
+import { complain } from './complain.ts'
 import { readText, replaceText } from './files.ts'
 import type { Flag } from './flags.ts'
 import { readFlags } from './flags.ts'
@@ -44,11 +45,7 @@ export async function manifestsVault(args: readonly string[], world: World): Pro
   if (write === undefined && check === undefined && texts.length > 1) {
     complaints.push(`there are several policies: name one (--role), of ${names}, or a directory for all (--write).`)
   }
-  if (complaints.length > 0) {
-    for (const complaint of complaints) screen.line(`keyhole manifests vault: ${complaint}`, 'bad')
-    screen.line('Nothing was written. keyhole manifests vault --help tells more.')
-    return EXIT.usage
-  }
+  if (complaints.length > 0) return complain(screen, 'manifests vault', complaints, 'Nothing was written.')
   if (write !== undefined) return writeAll(write, texts, screen)
   if (check !== undefined) return checkAll(check, texts, asked, screen)
   world.stdout.write(texts.map(({ text }) => text).join(''))

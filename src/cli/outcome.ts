@@ -2,6 +2,7 @@
 import type { RotationReport } from '../contract.ts'
 import type { Aged } from './due.ts'
 import { ageText } from './durations.ts'
+import { mayGoOn } from './persist.ts'
 import { printReport } from './report-text.ts'
 import type { OutputFormat } from './rotate-options.ts'
 import { jsonLine, openScreen } from './screen.ts'
@@ -67,5 +68,7 @@ function documentOf(outcome: Outcome): unknown {
 
 function exitOf(outcome: Outcome): ExitCode {
   if (outcome.type === 'error') return outcome.exit
-  return outcome.type === 'nothing-due' || outcome.report.complete ? EXIT.done : EXIT.incomplete
+  if (outcome.type === 'nothing-due' || outcome.report.complete) return EXIT.done
+  // What may pass by itself is tried again by whoever runs this, as it was here until the budget was used up.
+  return mayGoOn(outcome.report) ? EXIT.unavailable : EXIT.incomplete
 }

@@ -4,6 +4,7 @@
  */
 import { ClientError, Refused } from '../client/client-error.ts'
 import type { Clock } from '../clock.ts'
+import { pause } from '../clock.ts'
 import type { RotationProgress, RotationReport } from '../contract.ts'
 import { mayPass } from './codes.ts'
 import { waitText } from './durations.ts'
@@ -53,7 +54,7 @@ export async function persist<T>(tries: () => Promise<Tried<T>>, options: Persis
     const waitMs = Math.max(tried.waitMs ?? (tried.isQueue === true ? backoffMs : 0), spreadMs)
     if (clock.now() + waitMs >= untilMs) return tried.unless
     say(`${tried.why} Trying again in ${waitText(waitMs)}.`)
-    await pause(clock, waitMs, signal)
+    await wait(clock, waitMs, signal)
   }
 }
 
@@ -88,9 +89,7 @@ const ADVICE: Partial<Record<ClientError['kind'], string>> = {
 
 function refused({ problem, retryAfterMs }: Refused): Tried<never> {
   const { code, detail, retryable, progress, requestId } = problem
-  const hint = code === 'ROTATED_RECENTLY' ? ' (Here: --rewrap.)' : ''
-  const where = `${hint}${requestId === undefined ? '' : ` (request id ${requestId})`}`
-  // To rotate what was rotated a moment ago is never what somebody waits for.
+  const where = `${HINTS[code] ?? ''}${requestId === undefined ? '' : ` (request id ${requestId})`}`
   if (!retryable || code === 'ROTATED_RECENTLY') {
     return { done: { exit: EXIT.refused, code, detail: `${detail}${where}` } }
   }
@@ -103,6 +102,12 @@ function refused({ problem, retryAfterMs }: Refused): Tried<never> {
   }
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  ROTATED_RECENTLY: ' (Here: --rewrap.)',
+  ROUTE_UNKNOWN:
+    ' This keyhole serves no rotations: KEYHOLE_ADDR must name the Service of the rotators (keyhole-rotate).',
+}
+
 function othersProgress(progress: RotationProgress | undefined): string {
   if (progress === undefined) return 'Another rotation runs.'
   const { done, total, startedAt } = progress
@@ -112,21 +117,16 @@ function othersProgress(progress: RotationProgress | undefined): string {
 /** Whether a rerun may do more: something was left although nothing is wrong with its key, or what was wrong may pass. */
 export function mayGoOn({ keys }: RotationReport): boolean {
   return keys.some(({ failure, secrets }) =>
-    failure === undefined ? secrets.some(({ outcome }) => outcome === 'left') : mayPass(failure.code),
+    failure === undefined
+      ? secrets.some(({ outcome }) => outcome === 'left')
+      : // To rotate what was rotated a moment ago is never what somebody waits for.
+        failure.code !== 'ROTATED_RECENTLY' && mayPass(failure.code),
   )
 }
 
 /** @throws ClientError aborted. */
-async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const giveUp = () => reject(new ClientError('aborted', 'The wait was given up.'))
-  if (signal.aborted) giveUp()
-  signal.addEventListener('abort', giveUp)
-  const cancel = clock.after(ms, resolve)
-  try {
-    await promise
-  } finally {
-    cancel()
-    signal.removeEventListener('abort', giveUp)
-  }
+async function wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await pause(clock, ms, signal).catch(() => {
+    throw new ClientError('aborted', 'The wait was given up.')
+  })
 }

@@ -4,8 +4,9 @@ import type { Clock } from '../clock.ts'
 import { openPolicy, PolicyDirectoryError } from '../policy/current.ts'
 import type { Identities, ServiceAccount } from '../policy/identities.ts'
 import type { Policy } from '../policy/in-force.ts'
+import type { PolicyProblem } from '../policy/problems.ts'
 import { formatProblem } from '../policy/problems.ts'
-import { shellWord } from '../policy/words.ts'
+import { shellWord } from '../words.ts'
 import type { Flag, Flags } from './flags.ts'
 import type { Screen } from './screen.ts'
 
@@ -62,36 +63,38 @@ export function policyFlagsText({ policy, reader, rotator }: PolicyAsked): reado
   ]
 }
 
-/** The policy, unless there are complaints already, or one comes of it. @param complaints as above. */
+/**
+ * The policy; undefined if there are complaints, from before or about it. Whatever is wrong with a document of it is told with its place.
+ *
+ * @param complaints as above.
+ */
 export async function policyOrComplaint(
   { policy: directory }: PolicyAsked,
   clock: Clock,
   screen: Screen,
   complaints: string[],
 ): Promise<Policy | undefined> {
-  if (complaints.length > 0) return undefined
-  const policy = await policyIn(directory, clock, screen)
-  if (policy === undefined) complaints.push('the policy is refused.')
-  return policy
-}
-
-/** Undefined if there is an error anywhere in it; whatever is wrong is told. */
-export async function policyIn(directory: string, clock: Clock, screen: Screen): Promise<Policy | undefined> {
+  if (directory === '') return undefined
   try {
     const source = await openPolicy({ directory, clock, watch: false, changed() {} })
     source.close()
     const problems = source.problems()
-    for (const problem of problems) {
-      const isError = problem.level === 'error'
-      screen.line(formatProblem({ ...problem, file: join(directory, problem.file) }), isError ? 'bad' : 'plain')
-    }
+    tellProblems(directory, problems, screen)
     const policy = source.current()
     // Whoever names a wrong directory does not mean to take all rights away.
     const isEmpty = policy.grants.size + policy.transitKeys.size === 0
-    return isEmpty || problems.some(({ level }) => level === 'error') ? undefined : policy
+    if (isEmpty || problems.some(({ level }) => level === 'error')) complaints.push('the policy is refused.')
+    return complaints.length > 0 ? undefined : policy
   } catch (error) {
     if (!(error instanceof PolicyDirectoryError)) throw error
-    screen.line(error.message, 'bad')
+    complaints.push(error.message)
     return undefined
+  }
+}
+
+function tellProblems(directory: string, problems: readonly PolicyProblem[], screen: Screen): void {
+  for (const problem of problems) {
+    const style = problem.level === 'error' ? 'bad' : 'plain'
+    screen.line(formatProblem({ ...problem, file: join(directory, problem.file) }), style)
   }
 }

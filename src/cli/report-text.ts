@@ -1,6 +1,7 @@
 /** A report as a person reads it: per key what it came to, then what a person has to do, then what a rerun does. */
 import type { KeyReport, RotationReport, SecretReport } from '../contract.ts'
 import { ageText } from './durations.ts'
+import { mayGoOn } from './persist.ts'
 import type { Screen } from './screen.ts'
 
 /** Of each list. The JSON has all. */
@@ -19,7 +20,12 @@ export function printReport(screen: Screen, report: RotationReport): void {
   if (dryRun) screen.line('Nothing was changed; this is what would be.')
   for (const key of report.keys) printKey(screen, key, dryRun)
   printSecrets(screen, report, 'blocked', 'Blocked, each until somebody has done what it says:')
-  printSecrets(screen, report, 'left', 'Left, for a rerun to go on with:')
+  printSecrets(
+    screen,
+    report,
+    'left',
+    mayGoOn(report) ? 'Left, for a rerun to go on with:' : 'Left. First mend what "failed" says:',
+  )
   printGitops(screen, report)
 }
 
@@ -42,9 +48,14 @@ function* factsOf(report: KeyReport, dryRun: boolean): Generator<readonly [strin
     yield ['version', `${arrow(from, to)}${dryRun ? '' : how}`]
   }
   if (minimum !== undefined) yield ['min_decryption_version', arrow(minimum.before, minimum.after)]
-  if (retirement !== undefined) yield ['retirement', `${retirement.done ? 'done' : 'not done'}: ${retirement.detail}`]
+  if (retirement !== undefined) yield ['retirement', `${retiredHow(retirement)}: ${retirement.detail}`]
   yield ['secrets', countsOf(secrets, dryRun)]
   if (failure !== undefined) yield ['failed', `${failure.code}: ${failure.detail}`]
+}
+
+function retiredHow({ done, why }: NonNullable<KeyReport['retirement']>): string {
+  if (done) return 'done'
+  return why === 'dry-run' ? 'would be done' : 'not done'
 }
 
 const ADVANCE: Readonly<Record<string, string>> = {

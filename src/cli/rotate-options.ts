@@ -34,6 +34,9 @@ export function parseRotateOptions(args: readonly string[], environment: World['
   if (older !== undefined && flags.has('rewrap')) {
     complaints.push('--rewrap and --if-older-than do not go together: a rewrap makes no version, whatever the age.')
   }
+  if (older !== undefined && flags.value('retire') === 'now') {
+    complaints.push('--retire=now and --if-older-than do not go together: a compromised version is retired at any age.')
+  }
   const access = readAccess(environment, complaints)
   if (complaints.length > 0) return { complaints, output }
   const options: RotateOptions = {

@@ -3,7 +3,7 @@ import { ClientError } from '../client/client-error.ts'
 import type { RotationClient } from '../client/rotation-client.ts'
 import { rotationClient } from '../client/rotation-client.ts'
 import type { RotateRequest, RotationReport } from '../contract.ts'
-import { didYouMean } from '../policy/words.ts'
+import { didYouMean } from '../words.ts'
 import type { Due } from './due.ts'
 import { whatIsDue } from './due.ts'
 import type { Outcome } from './outcome.ts'
@@ -46,6 +46,8 @@ interface Calls {
   readonly keyOf: (index: number) => string
   /** Whether a rotation may have begun. */
   hasAsked: boolean
+  /** Why what was tried last has to be tried again. */
+  lastFailure: string | undefined
 }
 
 async function carryOut(options: RotateOptions, world: World, progress: Progress): Promise<Outcome> {
@@ -54,12 +56,17 @@ async function carryOut(options: RotateOptions, world: World, progress: Progress
   const cancel = clock.after(options.budgetMs, () => budget.abort())
   const signal = AbortSignal.any([world.signal, budget.signal])
   const id = newId()
+  const say = (text: string) => {
+    calls.lastFailure = text
+    progress.say(text)
+  }
   const calls: Calls = {
     client: rotationClient({ ...options.access, after: clock.after }),
-    persistence: { clock, random, signal, untilMs: clock.now() + options.budgetMs, say: progress.say },
+    persistence: { clock, random, signal, untilMs: clock.now() + options.budgetMs, say },
     progress,
     keyOf: (index) => (index === 0 ? id : `${id}.${index}`),
     hasAsked: false,
+    lastFailure: undefined,
   }
   try {
     return options.ifOlderThan === undefined
@@ -67,19 +74,20 @@ async function carryOut(options: RotateOptions, world: World, progress: Progress
       : await rotateDue(calls, options, options.ifOlderThan)
   } catch (error) {
     if (!(error instanceof ClientError) || error.kind !== 'aborted') throw error
-    return gaveUp(world.signal.aborted ? 'interrupted' : 'budget', calls.hasAsked)
+    return gaveUp(world.signal.aborted ? 'interrupted' : 'budget', calls)
   } finally {
     cancel()
     progress.end()
   }
 }
 
-function gaveUp(code: 'interrupted' | 'budget', hasAsked: boolean): Outcome {
+function gaveUp(code: 'interrupted' | 'budget', { hasAsked, lastFailure }: Calls): Outcome {
   const why = code === 'interrupted' ? 'Told to stop.' : 'The budget is used up.'
   const where = hasAsked
     ? 'A rotation that has begun goes on in the service; the next keyhole rotate waits for it, or goes on where it stopped.'
     : 'No rotation was asked for.'
-  return { type: 'error', exit: EXIT.unavailable, code, detail: `${why} ${where}` }
+  const last = lastFailure === undefined ? '' : ` Last: ${lastFailure}`
+  return { type: 'error', exit: EXIT.unavailable, code, detail: `${why} ${where}${last}` }
 }
 
 async function rotateAll(calls: Calls, requests: readonly RotateRequest[]): Promise<Outcome> {
@@ -97,11 +105,14 @@ async function rotateDue(
 ): Promise<Outcome> {
   const due = await persist(() => askWhatIsDue(calls, options.keys, ms), calls.persistence)
   if ('exit' in due) return { type: 'error', ...due }
-  // Another CronJob was there between the look and the call: what was wanted is so.
   const isFine = ({ code }: Failure) => code === 'ROTATED_RECENTLY'
-  const { reports, failure } = await sendAll(calls, requestsForDue(options, due), isFine)
+  const { reports, failure, passedOver } = await sendAll(calls, requestsForDue(options, due), isFine)
   const report = merged(reports)
   if (failure !== undefined) return { type: 'error', ...failure, report }
+  if (passedOver !== undefined && (await isStillOld(calls, options.keys, ms))) {
+    const detail = `A key is older than ${text} and may not have a new version yet: its minInterval is longer than that.`
+    return { type: 'error', ...passedOver, detail, report }
+  }
   if (due.unknown.length > 0) return unknownAges(due, report)
   if (report !== undefined) return { type: 'report', report }
   const recent = [...due.old, ...due.behind]
@@ -109,19 +120,30 @@ async function rotateDue(
   return { type: 'nothing-due', olderThan: text, keys: due.young, ...detail }
 }
 
+/**
+ * After ROTATED_RECENTLY: another CronJob was there between the look and the call, and what was wanted is so; or a key may not
+ * be rotated as often as it is asked for.
+ */
+async function isStillOld(calls: Calls, keys: readonly string[], ms: number): Promise<boolean> {
+  const due = await persist(() => askWhatIsDue(calls, keys, ms), calls.persistence)
+  return 'exit' in due || due.old.length > 0
+}
+
 /** One request after the other; the first that fails ends it. What is incomplete is no reason to leave the next. */
 async function sendAll(
   calls: Calls,
   requests: readonly RotateRequest[],
   isFine: (failure: Failure) => boolean,
-): Promise<{ readonly reports: readonly RotationReport[]; readonly failure?: Failure }> {
+): Promise<{ readonly reports: readonly RotationReport[]; readonly failure?: Failure; readonly passedOver?: Failure }> {
   const reports: RotationReport[] = []
+  let passedOver: Failure | undefined
   for (const [index, request] of requests.entries()) {
     const ended = await persist(() => send(calls, request, calls.keyOf(index)), calls.persistence)
     if ('type' in ended) reports.push(ended)
     else if (!isFine(ended)) return { reports, failure: ended }
+    else passedOver = ended
   }
-  return { reports }
+  return passedOver === undefined ? { reports } : { reports, passedOver }
 }
 
 async function send(calls: Calls, request: RotateRequest, idempotencyKey: string): Promise<Tried<RotationReport>> {
@@ -140,7 +162,7 @@ function whyLeft({ keys }: RotationReport): string {
   const failure = keys.find((key) => key.failure !== undefined)?.failure
   if (failure !== undefined) return `${failure.code}: ${failure.detail}`
   const left = keys.flatMap(({ secrets }) => secrets.filter(({ outcome }) => outcome === 'left')).length
-  return `${left} Secrets are left.`
+  return left === 1 ? '1 Secret is left.' : `${left} Secrets are left.`
 }
 
 async function askWhatIsDue(calls: Calls, keys: readonly string[], olderThanMs: number): Promise<Tried<Due>> {
@@ -176,7 +198,7 @@ function notYours(key: string | undefined, known: readonly string[]): Failure {
 function unknownAges({ unknown }: Due, report: RotationReport | undefined): Outcome {
   return {
     type: 'error',
-    exit: EXIT.incomplete,
+    exit: unknown.every(({ isPassing }) => isPassing) ? EXIT.unavailable : EXIT.incomplete,
     code: 'AGE_UNKNOWN',
     detail: 'It is not known whether these keys are due, so they were not rotated:',
     details: unknown.map(({ key, code, detail }) => `${key}: ${code}: ${detail}`),

@@ -33,7 +33,8 @@ export function openScreen(output: Output, environment: Environment): Screen {
   return {
     isTerminal,
     // A full last column makes some terminals wrap.
-    width: Math.max(20, (output.columns ?? DEFAULT_COLUMNS) - 1),
+    // And some say that they have none.
+    width: Math.max(20, (output.columns || DEFAULT_COLUMNS) - 1),
     line(text, style = 'plain') {
       const shown = printable(text)
       leave()

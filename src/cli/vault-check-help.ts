@@ -3,30 +3,31 @@ import { VAULT_ENVIRONMENT_HELP, VAULT_FLAGS_HELP } from './vault-setup-help.ts'
 
 export const VAULT_CHECK_HELP = `keyhole vault check --policy DIR [FLAGS]
 
-Compares Vault with what a policy asks for, as its administrator: what is missing, what is too wide, and who else may come at
-its keys. Changes nothing. keyhole check does the same from inside, as far as the service's own login can see.
+Compares Vault with what a policy asks for, with an administrator's token: what is missing, what is too wide, and who
+else has access to the keys. It changes nothing. keyhole check does the same from inside, as far as the service's own
+login can see.
 
 ${VAULT_FLAGS_HELP}
   --output text|json    json: one document, {"type":"vault-check","status":...,"findings":[...]}
   --help                this text
 
-Each line is a state, what it is about, and what was found; below it, the vault command that mends it
+Each line is a state, a path in Vault, and what was found; below it is the vault command that fixes it
   ok     as it should be
-  lacks  missing, or gives too little
-  wide   gives more than is asked for
-  note   somebody else's: another policy that may decrypt with a key, export it, back it up or configure it, or another role
-         that gives keyhole's policies
-  skip   may not be looked at with this token
+  lacks  missing, or grants too little
+  wide   grants more than the policy asks for
+  note   somebody else's: another policy that allows to decrypt with a key, export it, back it up or configure it, or
+         another role that grants keyhole's policies
+  skip   this token may not look at it
 
-All that it mends, keyhole vault setup mends with the same flags. A Vault policy is written from the text that keyhole manifests
-vault writes.
+keyhole vault setup, with the same flags, fixes everything that has such a command. The text of a Vault policy in a
+command is what keyhole manifests vault writes.
 
 ${VAULT_ENVIRONMENT_HELP}
 
 Exit codes
   0  Vault is as the policy asks for
-  1  the command line, the environment or the policy is wrong; nothing was asked of Vault
+  1  the command line, the environment or the policy is wrong; Vault was not called
   2  Vault cannot be reached, or is sealed
   3  something is missing or too wide
-  4  nothing wrong was seen, and something may not be looked at with this token; or Vault refuses the token
+  4  nothing is wrong as far as this token may look, but it may not look at everything; or Vault refuses the token
 `

@@ -11,6 +11,7 @@ import { readFlags } from './flags.ts'
 import { policyOrComplaint } from './policy-flags.ts'
 import type { Screen, Style } from './screen.ts'
 import { openScreen } from './screen.ts'
+import { withFix } from './sentence.ts'
 import { readVaultAccess, readVaultFlags, wantedOf } from './vault-flags.ts'
 import type { ExitCode, World } from './world.ts'
 import { EXIT } from './world.ts'
@@ -119,6 +120,5 @@ function failureOf({ kind, status, cause }: UpstreamError): { readonly words: st
 const STYLES: Readonly<Record<Status, Style>> = { ok: 'good', lacks: 'bad', wide: 'bad', note: 'bold', skip: 'bold' }
 
 export function findingLine({ status, about, detail, fix }: Finding): readonly [text: string, style: Style] {
-  const what = fix === undefined ? detail : `${detail}. ${fix[0]?.toUpperCase()}${fix.slice(1)}`
-  return [`${status.padEnd(5)}  ${about}: ${what}`, STYLES[status]]
+  return [`${status.padEnd(5)}  ${about}: ${withFix(detail, fix)}`, STYLES[status]]
 }

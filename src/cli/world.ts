@@ -1,8 +1,11 @@
 /** What a verb is given of the outside: main.ts gives the process's own, a test its own. */
+import type { Readable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 
 export interface World {
   readonly environment: Environment
+  /** Absent where a verb is not to read any. */
+  readonly stdin?: Readable & { readonly isTTY?: boolean }
   readonly stdout: Output
   readonly stderr: Output
   /** Its timers keep the process alive. */

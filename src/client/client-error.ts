@@ -44,16 +44,19 @@ export class ClientError extends Error {
   }
 }
 
+/** Of an answer, or of the last line of a stream. */
+export type RefusedProblem = Pick<Problem, 'code' | 'detail' | 'retryable' | 'requestId' | 'progress' | 'report'>
+
 /**
  * keyhole's refusal. The problem is as the peer sent it, checked for its shape only: its texts may hold anything that a
  * terminal obeys.
  */
 export class Refused extends Error {
   override readonly name = 'Refused'
-  readonly problem: Problem
+  readonly problem: RefusedProblem
   readonly retryAfterMs: number | undefined
 
-  constructor(problem: Problem, retryAfterMs?: number) {
+  constructor(problem: RefusedProblem, retryAfterMs?: number) {
     super('keyhole refused')
     this.problem = problem
     this.retryAfterMs = retryAfterMs

@@ -6,7 +6,7 @@ import { ClientError, Refused } from './client-error.ts'
 import { readCa, readToken } from './credentials.ts'
 import type { After, Head, Limits } from './exchange.ts'
 import { exchange } from './exchange.ts'
-import { isEvent, isProblem, isReport, isStatus, isUnknownEvent } from './shapes.ts'
+import { isEvent, isFailed, isProblem, isReport, isStatus, isUnknownEvent } from './shapes.ts'
 
 export interface RotationClient {
   /**
@@ -103,18 +103,22 @@ function statusFrom(head: Head): Receiver<RotationStatus> {
   return refusal(head, type)
 }
 
-/** The last line is the report; without it the stream was cut, however orderly it ended. */
+/** The last line is the report, or why there is none; without either the stream was cut, however orderly it ended. */
 function watched(told: (event: RotationEvent) => void): Receiver<RotationReport> {
   let report: RotationReport | undefined
+  let failed: Refused | undefined
   return bodyOfLines(
     MAX_BYTES,
     (line) => {
-      if (report !== undefined) throw new ClientError('garbage', 'The report was not the last line.')
+      if (report !== undefined || failed !== undefined)
+        throw new ClientError('garbage', 'The report was not the last line.')
       if (isReport(line)) report = line
+      else if (isFailed(line)) failed = new Refused(line)
       else if (isEvent(line)) told(line)
       else if (!isUnknownEvent(line)) throw new ClientError('garbage', 'A line is none of what a rotation tells.')
     },
     () => {
+      if (failed !== undefined) throw failed
       if (report === undefined) throw new ClientError('cut', 'The stream ended without the report.')
       return report
     },

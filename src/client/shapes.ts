@@ -2,7 +2,7 @@
  * Whether what arrived has the shape that the contract says, as far as its readers rely on it. Words from closed sets are
  * only checked for being words: a newer service may know more of them, and that must not fail an older caller.
  */
-import type { Problem, RotationEvent, RotationReport, RotationStatus } from '../contract.ts'
+import type { Problem, RotationEvent, RotationFailed, RotationReport, RotationStatus } from '../contract.ts'
 
 export function isProblem(value: unknown): value is Problem {
   return problem(value)
@@ -21,9 +21,16 @@ export function isEvent(value: unknown): value is RotationEvent {
   return started(value) || step(value) || progressed(value)
 }
 
+/** The last line of a stream in place of the report. */
+export function isFailed(value: unknown): value is RotationFailed {
+  return ended(value)
+}
+
 /** A line of a type that this version does not know, to be passed over. */
 export function isUnknownEvent(value: unknown): boolean {
-  return shape({ type: text })(value) && !['started', 'step', 'progress', 'report'].includes((value as Typed).type)
+  return (
+    shape({ type: text })(value) && !['started', 'step', 'progress', 'report', 'failed'].includes((value as Typed).type)
+  )
 }
 
 interface Typed {
@@ -99,6 +106,8 @@ const report = shape({
 const started = shape({ type: literal('started'), id: text, keys: list(text), dryRun: flag })
 const step = shape({ type: literal('step'), key: text, stage: text, from: maybe(count), to: maybe(count) })
 const progressed = shape({ type: literal('progress'), key: text, stage: text, done: count, total: count })
+
+const ended = shape({ type: literal('failed'), code: text, detail: text, retryable: flag })
 
 const progress = shape({ startedAt: time, done: count, total: count })
 const problem = shape({

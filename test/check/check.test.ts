@@ -96,7 +96,7 @@ describe('the command', () => {
     const wrong = await installation.check({}, ['--output=yaml', '--quiet'])
     expect([wrong.exit, wrong.stdout]).toEqual([1, ''])
     expect(wrong.stderr).toMatch(
-      /^keyhole check: --output must be text, json\.\nkeyhole check: "--quiet" is no flag of this verb\.\n$/,
+      /^keyhole check: --output must be text or json\.\nkeyhole check: "--quiet" is no flag of this verb\.\nNothing was looked at\. keyhole check --help tells more\.\n$/,
     )
   })
 

@@ -9,6 +9,7 @@ import { VERSION } from '../../src/version.ts'
 import { createAuthority } from '../certificates.ts'
 import { EVENTS, report, streams } from '../client/samples.ts'
 import { startPeer } from '../external/peer.ts'
+import { textOf, writtenBy } from './audit-verify-world.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
 let directory = ''
@@ -19,11 +20,17 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-function keyhole(args: string, environment: Readonly<Record<string, string>> = {}) {
+const OWN_LOG = '{"level":"info","time":"2026-11-22T12:30:15.007Z","msg":"audit head"}'
+
+/** @param stdin what it holds; null: the test writes it. */
+function keyhole(args: string, environment: Readonly<Record<string, string>> = {}, stdin: string | null = '') {
   const child = spawn(process.execPath, [MAIN, ...args.split(' ').filter((arg) => arg !== '')], {
     env: { KEYHOLE_TOKEN_FILE: join(directory, 'token'), ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // A verb that reads none of it may be gone before it is written.
+  child.stdin.on('error', () => {})
+  if (stdin !== null) child.stdin.end(stdin)
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
   const ended = Promise.all([exited, text(child.stdout), text(child.stderr)]).then(([exit, stdout, stderr]) => {
     expect(stdout + stderr).not.toContain('canary')
@@ -33,12 +40,46 @@ function keyhole(args: string, environment: Readonly<Record<string, string>> = {
 }
 
 describe('keyhole', () => {
-  test('--help, -h and help tell the verbs', async () => {
-    for (const args of ['--help', '-h', 'help']) {
-      const { exit, stdout, stderr } = await keyhole(args).ended
-      expect([exit, stderr]).toEqual([0, ''])
-      expect(stdout).toMatch(/^keyhole VERB \[FLAGS\]\n\n {2}check /)
-    }
+  test.each(['--help', '-h', 'help', 'help help', 'help --help'])('%s lists the verbs', async (args) => {
+    const { exit, stdout, stderr } = await keyhole(args).ended
+    expect([exit, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^keyhole VERB \[FLAGS\]\n\n {2}audit verify {5}check .*\n {2}check /)
+  })
+
+  test.each([
+    ['vault --help', 'vault', ['vault check', 'vault setup']],
+    ['vault -h', 'vault', ['vault check', 'vault setup']],
+    ['vault help', 'vault', ['vault check', 'vault setup']],
+    ['help vault', 'vault', ['vault check', 'vault setup']],
+    ['manifests --help', 'manifests', ['manifests rbac', 'manifests vault']],
+    ['audit --help', 'audit', ['audit verify']],
+  ])('%s lists the verbs of the group', async (args, group, verbs) => {
+    const { exit, stdout, stderr } = await keyhole(args).ended
+    expect([exit, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(new RegExp(`^keyhole ${group} VERB \\[FLAGS\\]\n\n`))
+    expect([...stdout.matchAll(/^ {2}(\w+ \w+) {2,}\S/gm)].map(([, verb]) => verb)).toEqual(verbs)
+  })
+
+  test.each([
+    ['help rotate', /^keyhole rotate \[FLAGS\]\n/],
+    ['--help rotate', /^keyhole rotate \[FLAGS\]\n/],
+    ['help rotate --key payments', /^keyhole rotate \[FLAGS\]\n/],
+    ['help serve', /^keyhole serve\n/],
+    ['help audit verify', /^keyhole audit verify \[FLAGS\] \[FILE\.\.\.\]\n/],
+    ['help vault check', /^keyhole vault check --policy DIR \[FLAGS\]\n/],
+  ])('%s is the help of that verb', async (args, wanted) => {
+    expect(await keyhole(args).ended).toEqual({ exit: 0, stdout: expect.stringMatching(wanted), stderr: '' })
+  })
+
+  test.each([
+    ['vault', 'keyhole vault needs one of its verbs.', 'vault'],
+    ['vault chek', 'There is no such verb. Did you mean "vault check"?', 'vault'],
+    ['vault --wrong', 'There is no such verb.', 'vault'],
+    ['help manifests rabc', 'There is no such verb. Did you mean "manifests rbac"?', 'manifests'],
+  ])('%s is exit 1, and lists the verbs of the group', async (args, complaint, group) => {
+    const { exit, stdout, stderr } = await keyhole(args).ended
+    expect([exit, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(new RegExp(`^${complaint.replaceAll('?', '\\?')}\n\nkeyhole ${group} VERB \\[FLAGS\\]\n`))
   })
 
   test('--version tells the version', async () => {
@@ -50,7 +91,32 @@ describe('keyhole', () => {
     expect([exit, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(/^There is no such verb\. Did you mean "rotate"\?\n\nkeyhole VERB/)
     expect(await keyhole('constructor').ended).toMatchObject({ exit: 1 })
+    expect(await keyhole('help rotat').ended).toMatchObject({ exit: 1, stdout: '' })
     expect(await keyhole('').ended).toMatchObject({ exit: 1, stdout: '' })
+  })
+})
+
+describe('keyhole audit verify', () => {
+  test('reads a file, and its output can be piped', async () => {
+    const file = join(directory, 'audit.log')
+    writeFileSync(file, textOf(writtenBy('i-1', 2, { stop: true }).lines))
+    const { exit, stdout } = await keyhole(`audit verify --output json ${file}`).ended
+    expect([exit, JSON.parse(stdout)]).toMatchObject([0, { status: 'whole', records: 4 }])
+  })
+
+  test('reads standard input to its end', async () => {
+    const { ended } = keyhole('audit verify', {}, textOf(writtenBy('i-1', 2).lines.toSpliced(1, 1)))
+    expect(await ended).toMatchObject({ exit: 3, stderr: '' })
+  })
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s is exit 2, also while it waits for standard input', async (signal) => {
+    const { child, ended } = keyhole('audit verify', {}, null)
+    const { promise: isReading, resolve } = Promise.withResolvers<void>()
+    // More than a pipe holds: when all of it has been taken, somebody reads.
+    child.stdin.write(`${OWN_LOG}\n`.repeat(10_000), () => resolve())
+    await isReading
+    child.kill(signal)
+    expect(await ended).toEqual({ exit: 2, stdout: '', stderr: 'keyhole audit verify: stopped before the end.\n' })
   })
 })
 

@@ -8,7 +8,6 @@ import { secretsNamed } from '../../src/policy/secrets-named.ts'
 import { grant, policyFrom, transitKey } from '../policy/documents.ts'
 import { objectsIn } from './manifests-world.ts'
 
-const PATIENCE = 120_000
 const READER = { namespace: 'keyhole', name: 'keyhole' }
 const ROTATOR = { namespace: 'keyhole', name: 'keyhole-rotate' }
 
@@ -116,111 +115,83 @@ const NAME = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[
 describe('whatever the policy', () => {
   const holds = (property: (world: World) => void) => fc.assert(fc.property(world, property), { numRuns: 200 })
 
-  test(
-    'every Secret is named exactly where it must be, once, and none other is',
-    () => {
-      holds((given) => {
-        const lines = told(generated(given))
-        expect(lines.toSorted()).toEqual([...wanted(given)].toSorted())
-      })
-    },
-    PATIENCE,
-  )
+  test('every Secret is named exactly where it must be, once, and none other is', () => {
+    holds((given) => {
+      const lines = told(generated(given))
+      expect(lines.toSorted()).toEqual([...wanted(given)].toSorted())
+    })
+  })
 
-  test(
-    'no rule is about anything but Secrets by their names, and no name is a pattern',
-    () => {
-      holds((given) => {
-        for (const { rules } of rolesIn(generated(given))) {
-          expect(rules.length).toBeGreaterThan(0)
-          for (const { verbs, resourceNames, ...rest } of rules) {
-            expect(rest).toEqual({ apiGroups: [''], resources: ['secrets'] })
-            expect(['get', 'get,patch']).toContain(verbs.join(','))
-            // An empty list would be about every Secret.
-            expect(resourceNames.length).toBeGreaterThan(0)
-            for (const name of resourceNames) expect(name).toMatch(NAME)
-          }
+  test('no rule is about anything but Secrets by their names, and no name is a pattern', () => {
+    holds((given) => {
+      for (const { rules } of rolesIn(generated(given))) {
+        expect(rules.length).toBeGreaterThan(0)
+        for (const { verbs, resourceNames, ...rest } of rules) {
+          expect(rest).toEqual({ apiGroups: [''], resources: ['secrets'] })
+          expect(['get', 'get,patch']).toContain(verbs.join(','))
+          // An empty list would be about every Secret.
+          expect(resourceNames.length).toBeGreaterThan(0)
+          for (const name of resourceNames) expect(name).toMatch(NAME)
         }
-      })
-    },
-    PATIENCE,
-  )
+      }
+    })
+  })
 
-  test(
-    'each Role has its RoleBinding, to whom it is for',
-    () => {
-      holds((given) => {
-        const objects = generated(given)
-        for (let at = 0; at < objects.length; at += 2) {
-          const [role, binding] = objects.slice(at, at + 2)
-          const to = role?.metadata.name === 'keyhole' ? READER : ROTATOR
-          expect(role?.kind).toBe('Role')
-          expect(binding).toMatchObject({
-            kind: 'RoleBinding',
-            metadata: role?.metadata,
-            roleRef: { kind: 'Role', name: role?.metadata.name },
-            subjects: [{ kind: 'ServiceAccount', ...to }],
-          })
-        }
-      })
-    },
-    PATIENCE,
-  )
+  test('each Role has its RoleBinding, to whom it is for', () => {
+    holds((given) => {
+      const objects = generated(given)
+      for (let at = 0; at < objects.length; at += 2) {
+        const [role, binding] = objects.slice(at, at + 2)
+        const to = role?.metadata.name === 'keyhole' ? READER : ROTATOR
+        expect(role?.kind).toBe('Role')
+        expect(binding).toMatchObject({
+          kind: 'RoleBinding',
+          metadata: role?.metadata,
+          roleRef: { kind: 'Role', name: role?.metadata.name },
+          subjects: [{ kind: 'ServiceAccount', ...to }],
+        })
+      }
+    })
+  })
 
-  test(
-    'as many namespaces as have Secrets to read have a Role to read them, and none has two',
-    () => {
-      holds((given) => {
-        const roles = rolesIn(generated(given)).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
-        expect(new Set(roles).size).toBe(roles.length)
-        const namespaces = new Set(
-          [...wanted(given)].filter((line) => line.startsWith('keyhole ')).map((line) => line.split(/[ /]/)[2]),
-        )
-        expect(roles.filter((id) => id.endsWith('/keyhole'))).toHaveLength(namespaces.size)
-      })
-    },
-    PATIENCE,
-  )
-
-  test(
-    'the order of its documents makes no difference',
-    () => {
-      holds((given) => {
-        const turned = { keys: given.keys.toReversed(), grants: given.grants.toReversed() }
-        expect(rbacYaml(generated(turned), [])).toBe(rbacYaml(generated(given), []))
-      })
-    },
-    PATIENCE,
-  )
-
-  test(
-    'what is written is read as what was meant, by YAML 1.1 and 1.2 alike, and found to be that',
-    () => {
-      holds((given) => {
-        const objects = generated(given)
-        const text = rbacYaml(objects, ['a comment'])
-        expect(objectsIn(text, '1.1')).toEqual(objects)
-        expect(objectsIn(text, '1.2')).toEqual(objects)
-        expect(differences(text, objects)).toEqual([])
-      })
-    },
-    PATIENCE,
-  )
-
-  test(
-    'a file of another policy is found to differ exactly if it does',
-    () => {
-      fc.assert(
-        fc.property(world, world, (one, other) => {
-          const [asked, there] = [generated(one), generated(other)]
-          const isSame = rbacYaml(asked, []) === rbacYaml(there, [])
-          expect(differences(rbacYaml(there, []), asked).length === 0).toBe(isSame)
-        }),
-        { numRuns: 100 },
+  test('as many namespaces as have Secrets to read have a Role to read them, and none has two', () => {
+    holds((given) => {
+      const roles = rolesIn(generated(given)).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+      expect(new Set(roles).size).toBe(roles.length)
+      const namespaces = new Set(
+        [...wanted(given)].filter((line) => line.startsWith('keyhole ')).map((line) => line.split(/[ /]/)[2]),
       )
-    },
-    PATIENCE,
-  )
+      expect(roles.filter((id) => id.endsWith('/keyhole'))).toHaveLength(namespaces.size)
+    })
+  })
+
+  test('the order of its documents makes no difference', () => {
+    holds((given) => {
+      const turned = { keys: given.keys.toReversed(), grants: given.grants.toReversed() }
+      expect(rbacYaml(generated(turned), [])).toBe(rbacYaml(generated(given), []))
+    })
+  })
+
+  test('what is written is read as what was meant, by YAML 1.1 and 1.2 alike, and found to be that', () => {
+    holds((given) => {
+      const objects = generated(given)
+      const text = rbacYaml(objects, ['a comment'])
+      expect(objectsIn(text, '1.1')).toEqual(objects)
+      expect(objectsIn(text, '1.2')).toEqual(objects)
+      expect(differences(text, objects)).toEqual([])
+    })
+  })
+
+  test('a file of another policy is found to differ exactly if it does', () => {
+    fc.assert(
+      fc.property(world, world, (one, other) => {
+        const [asked, there] = [generated(one), generated(other)]
+        const isSame = rbacYaml(asked, []) === rbacYaml(there, [])
+        expect(differences(rbacYaml(there, []), asked).length === 0).toBe(isSame)
+      }),
+      { numRuns: 100 },
+    )
+  })
 })
 
 test('a policy of N namespaces makes N Roles for reads, and N to rotate', () => {

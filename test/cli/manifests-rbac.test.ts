@@ -66,7 +66,9 @@ describe('a policy is refused', () => {
     const { exit, stdout, stderr } = await from({ ...files })
     expect([exit, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(complaint)
-    expect(stderr).toContain('keyhole manifests rbac: the policy is refused, and nothing was written.\n')
+    expect(stderr).toMatch(
+      /keyhole manifests rbac: the policy is refused\.\nNothing was written\. keyhole manifests rbac --help tells more\.\n$/,
+    )
   })
 
   test('whole, where one of its documents is good', async () => {
@@ -74,9 +76,15 @@ describe('a policy is refused', () => {
     expect([exit, stdout]).toEqual([1, ''])
   })
 
-  test('that is not there', async () => {
-    const { exit, stderr } = await generate('--policy=/nowhere')
-    expect([exit, stderr]).toEqual([1, expect.stringContaining('The policy directory /nowhere does not exist.')])
+  test('that is not there, together with what is wrong with the flags', async () => {
+    const { exit, stderr } = await generate('--policy=/nowhere', '--writ=x')
+    expect(exit).toBe(1)
+    expect(stderr.split('\n')).toEqual([
+      'keyhole manifests rbac: "--writ" is no flag of this verb. Did you mean "--write"?',
+      expect.stringMatching(/^keyhole manifests rbac: The policy directory \/nowhere does not exist\./),
+      'Nothing was written. keyhole manifests rbac --help tells more.',
+      '',
+    ])
   })
 
   test('and leaves the file as it was', async () => {

@@ -13,7 +13,8 @@ describe('the command line is refused', () => {
     ['--policy=p --write=d --check=d', '--write and --check do not go together.'],
     ['--policy=p --read-role=a/b', '--read-role must be 1 to 128 letters'],
     ['--policy=p --audience=vault', '"--audience" is no flag of this verb.'],
-    ['--policy=/nowhere', 'the policy is refused.'],
+    ['--policy=/nowhere', 'The policy directory /nowhere does not exist.'],
+    ['--policy=/nowhere --read-role=a/b', 'The policy directory /nowhere does not exist.'],
   ])('%s', async (args, complaint) => {
     const { exit, stdout, stderr } = await generateVault(...args.split(' ').filter((arg) => arg !== ''))
     expect([exit, stdout]).toEqual([1, ''])

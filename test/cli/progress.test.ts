@@ -80,6 +80,10 @@ describe('on a terminal', () => {
     }
   })
 
+  test('one that says that it has no columns, as under script, has eighty', () => {
+    expect(openScreen({ isTTY: true, columns: 0, write: () => {} }, {}).width).toBe(79)
+  })
+
   test('NO_COLOR leaves no colour; neither does a dumb terminal, which redraws nothing', () => {
     const screens = [
       [{}, '\x1b[1mx\x1b[0m\n'],

@@ -12,7 +12,7 @@ import type { ClientOptions } from '../../src/client/rotation-client.ts'
 import { LIMITS, rotationClient } from '../../src/client/rotation-client.ts'
 import type { Authority } from '../certificates.ts'
 import { createAuthority } from '../certificates.ts'
-import { startPeer } from '../external/peer.ts'
+import { nobody, startPeer } from '../external/peer.ts'
 import { expectNoTraceOf, thrownBy } from '../external/traces.ts'
 import type { VirtualClock } from '../virtual-clock.ts'
 import { virtualClock } from '../virtual-clock.ts'
@@ -143,9 +143,8 @@ describe('what the environment says', () => {
 
 describe('a call', () => {
   test('to nobody is unreachable', async () => {
-    const peer = await startPeer((reply) => reply.end())
-    await peer[Symbol.asyncDispose]()
-    expect(await kindOf(clientTo(peer.url).status(never))).toBe('unreachable')
+    using gone = await nobody()
+    expect(await kindOf(clientTo(gone.url).status(never))).toBe('unreachable')
   })
 
   test('that gets no connection in time is unreachable', async () => {

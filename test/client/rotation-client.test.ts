@@ -188,6 +188,21 @@ describe('a stream', () => {
     expect(await kindOf(torn)).toBe('cut')
   })
 
+  test('that ends with why there is no report is a refusal, and nothing may follow it', async () => {
+    const failed = { type: 'failed', id: '1', code: 'AUDIT_UNAVAILABLE', detail: 'It stopped.', retryable: true }
+    const lines = (...values: readonly unknown[]) =>
+      raw(200, 'application/x-ndjson', values.map((value) => `${JSON.stringify(value)}\n`).join(''))
+    const refused = await thrownBy(rotating(lines(...EVENTS, failed)))
+    expect(refused).toBeInstanceOf(Refused)
+    expect((refused as Refused).problem).toMatchObject({
+      code: 'AUDIT_UNAVAILABLE',
+      detail: 'It stopped.',
+      retryable: true,
+    })
+    expect(await kindOf(lines(failed, report()))).toBe('garbage')
+    expect(await kindOf(lines({ ...failed, detail: 1 }))).toBe('garbage')
+  })
+
   test('that breaks was cut', async () => {
     const breaking: Answer = (reply) => {
       reply.writeHead(200, { 'content-type': 'application/x-ndjson' })
