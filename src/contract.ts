@@ -261,14 +261,17 @@ export interface RotateRequest {
 export type RotationMode = 'rotate' | 'rewrap'
 export type Retire = 'after-grace' | 'now' | 'never'
 
-/** Answer of `POST /rotate`, member `report` of ROTATION_INCOMPLETE, and the last line of the stream. */
+/** Answer of `POST /rotate`, member `report` of ROTATION_INCOMPLETE, and the last line of a stream that has one. */
 export interface RotationReport {
   readonly type: 'report'
   readonly id: string
   readonly mode: RotationMode
   readonly retire: Retire
   readonly dryRun: boolean
-  /** Every Secret of every key is where it should be: nothing is left, nothing is blocked. */
+  /**
+   * Every Secret of every key is where it should be: nothing is left, nothing is blocked. With `retire: now` also: no older
+   * version of any key opens any more. Of a dry run: it would be so.
+   */
   readonly complete: boolean
   /** RFC 3339. */
   readonly startedAt: string
@@ -283,7 +286,7 @@ export interface KeyReport {
   readonly complete: boolean
   /** It went on with what an earlier rotation had begun. */
   readonly resumed: boolean
-  /** Versions; absent where the key could not be read. */
+  /** Versions; absent where the key could not be read. `to` is the newest that a Secret has, where somebody else made one meanwhile. */
   readonly from?: number
   readonly to?: number
   /** `made`: a new version. `there`: an earlier attempt or somebody else had made it. `recent`: the newest is younger than minInterval. `not-asked`: mode rewrap. */
@@ -291,7 +294,7 @@ export interface KeyReport {
   readonly minDecryptionVersion?: { readonly before: number; readonly after: number }
   readonly retirement?: { readonly done: boolean; readonly why: RetirementWhy; readonly detail: string }
   readonly secrets: readonly SecretReport[]
-  /** Why the key as a whole went no further. */
+  /** Why the key as a whole went no further. Of a dry run also ROTATED_RECENTLY: the rotation would be refused now; `detail` says until when. */
   readonly failure?: { readonly code: string; readonly detail: string }
 }
 
@@ -304,6 +307,7 @@ export type RetirementWhy =
   | 'secrets-blocked'
   | 'policy-changed'
   | 'secrets-dropped'
+  | 'secrets-unknown'
   | 'gitops'
   | 'fell-back'
   | 'dry-run'
@@ -370,6 +374,16 @@ export interface RotationStarted {
   readonly id: string
   readonly keys: readonly string[]
   readonly dryRun: boolean
+}
+
+/** The last line of the stream in place of the report, where that may not leave: AUDIT_UNAVAILABLE, INTERNAL. */
+export interface RotationFailed {
+  readonly type: 'failed'
+  readonly id: string
+  readonly code: Code
+  /** What became of the rotation, and what to do next. */
+  readonly detail: string
+  readonly retryable: boolean
 }
 
 /** How far a rotation is, in counts; member `progress` of ROTATION_IN_PROGRESS. */

@@ -58,6 +58,7 @@ export type RotatorSettings = Pick<
   | 'KEYHOLE_ROTATION_BUDGET_MS'
   | 'KEYHOLE_ROTATION_PARALLEL'
   | 'KEYHOLE_REPLY_TIMEOUT_MS'
+  | 'KEYHOLE_DRAIN_MS'
 >
 
 export interface Rotator extends Rotating {
@@ -145,7 +146,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
         parts.rotated(isComplete(reports) ? 'complete' : 'incomplete')
         return reports
       },
-      foresee: foreseer({ keys, inspect, rewrap, clock, gate: gated() }),
+      foresee: foreseer({ inspect, rewrap, clock, gate: gated() }),
       keys,
       survey,
       effects,
@@ -153,6 +154,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
       newId: parts.newId,
       failed: parts.failed,
       budgetMs: settings.KEYHOLE_ROTATION_BUDGET_MS,
+      drainMs: settings.KEYHOLE_DRAIN_MS,
       halting,
     }),
   }

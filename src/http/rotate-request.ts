@@ -9,6 +9,7 @@ import { members } from '../dictionary.ts'
 import { KeyholeError } from '../errors.ts'
 import type { Caller } from '../services/authenticate.ts'
 import type { Order } from '../services/rotation/run.ts'
+import { accepted } from './accept.ts'
 
 export interface RotateAsk {
   /** Names of TransitKeys, sorted and distinct; absent: all that the caller may rotate. */
@@ -98,16 +99,9 @@ function idempotencyKeyOf({ raw }: FastifyRequest): string | undefined {
 function replyOf({ headers }: FastifyRequest): RotateAsk['reply'] {
   const prefer = [headers['prefer'] ?? []].flat().join(',')
   if (/(?:^|,)\s*respond-async\s*(?:[,;]|$)/i.test(prefer)) return 'async'
-  const { accept } = headers
-  if (accept === undefined || accept.trim() === '') return 'report'
-  const ranges = accept
-    .toLowerCase()
-    .split(',')
-    .filter((range) => !/;\s*q=0(?:\.0*)?\s*(?:;|$)/.test(range))
-    .map((range) => range.replace(/;.*/s, '').trim())
-  if (ranges.includes('application/x-ndjson')) return 'stream'
-  if (ranges.some((range) => range === 'application/json' || range === 'application/*' || range === '*/*'))
-    return 'report'
+  const { json, names } = accepted(headers.accept)
+  if (names('application/x-ndjson')) return 'stream'
+  if (json) return 'report'
   throw new KeyholeError('NOT_ACCEPTABLE', {
     why: 'media-type',
     detail: 'Accept application/json for the report, or application/x-ndjson to watch it being made.',

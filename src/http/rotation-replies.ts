@@ -1,8 +1,8 @@
 /** How a rotation leaves: whole, as a stream of lines while it runs, or only that it has begun. */
 import { PassThrough } from 'node:stream'
 import type { FastifyReply } from 'fastify'
-import type { RotationReport, RotationStarted, RotationStatus } from '../contract.ts'
-import { KeyholeError } from '../errors.ts'
+import type { RotationFailed, RotationReport, RotationStarted, RotationStatus } from '../contract.ts'
+import { asKeyholeError, KeyholeError } from '../errors.ts'
 import type { Run } from '../services/rotation/run.ts'
 
 /** Resolves once it is over. @throws KeyholeError ROTATION_INCOMPLETE with the report; AUDIT_UNAVAILABLE. */
@@ -21,7 +21,7 @@ export function sendStatus(reply: FastifyReply, status: RotationStatus): Fastify
   return sendJson(reply, 200, status)
 }
 
-/** The last line is the report; a stream without one was cut. */
+/** The last line is the report, or why there is none; a stream without either was cut. */
 export function sendStream(reply: FastifyReply, run: Run): FastifyReply {
   const stream = new PassThrough()
   const write = (line: unknown) => {
@@ -33,7 +33,7 @@ export function sendStream(reply: FastifyReply, run: Run): FastifyReply {
   stream.once('close', run.listen(write))
   run.report.then(
     (report: RotationReport) => stream.end(`${JSON.stringify(report)}\n`),
-    () => stream.destroy(),
+    (error: unknown) => stream.end(`${JSON.stringify(failedOf(run, asKeyholeError(error)))}\n`),
   )
   return reply.code(200).header('Cache-Control', 'no-store').type('application/x-ndjson').send(stream)
 }
@@ -42,6 +42,10 @@ const MAX_BACKLOG_BYTES = 64 * 1024
 
 function startedOf({ id, keys, dryRun }: Run): RotationStarted {
   return { type: 'started', id, keys, dryRun }
+}
+
+function failedOf({ id }: Run, { code, detail, retryAfterSeconds }: KeyholeError): RotationFailed {
+  return { type: 'failed', id, code, detail, retryable: retryAfterSeconds !== undefined }
 }
 
 function sendJson(reply: FastifyReply, status: number, body: object): FastifyReply {

@@ -7,11 +7,12 @@ import { bearer } from '../http/bearer.ts'
 import { parseListRequest, parseReadRequest } from '../http/read-request.ts'
 import { sendDisclosed, sendListing, sendUnchanged } from '../http/replies.ts'
 import { scanned } from '../http/tripwire.ts'
-import type { Audit, Unchanged } from '../services/audit.ts'
+import type { Audit } from '../services/audit.ts'
 import type { Authenticate } from '../services/authenticate.ts'
 import type { Authorize, Listing } from '../services/authorize.ts'
 import type { CiphertextReader } from '../services/ciphertext.ts'
 import type { Disclose, Disclosed } from '../services/disclose.ts'
+import type { Unchanged } from '../services/entry.ts'
 import type { Open } from '../services/open.ts'
 
 /** What every route goes through. */

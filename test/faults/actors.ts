@@ -68,6 +68,58 @@ export function recreates({ world, watch }: Story): void {
   watch.acted(`deletes ${nameOf(keeping)} and creates it again`, keeping)
 }
 
+/** And nobody makes it again. */
+export function deletes({ world, watch }: Story, keeping = anyKeeping(world)): void {
+  world.kubernetes.deleteSecret({ namespace: keeping.namespace, name: keeping.secret })
+  watch.deleted(keeping)
+  watch.acted(`deletes ${nameOf(keeping)}`, keeping)
+}
+
+/** What was deleted, with a fresh value for each ciphertext. */
+function makesAgain({ world, watch }: Story, keeping: Keeping): void {
+  const data: Record<string, string> = {}
+  for (const sealed of sealedIn(keeping)) {
+    const value = valueFor(sealed, (world.written.get(idOf(sealed)) ?? []).length)
+    data[sealed.dataKey] = world.encrypt(sealed, value)
+    watch.wrote(sealed, value)
+  }
+  create(world, keeping, data, keeping.annotations)
+  watch.acted(`makes ${nameOf(keeping)} again`, keeping)
+}
+
+function create(
+  world: World,
+  { namespace, secret, plain, type, labels }: Keeping,
+  data: Readonly<Record<string, string>>,
+  annotations: Keeping['annotations'],
+): void {
+  world.kubernetes.putSecret({ namespace, name: secret, data: { ...data, ...plain }, type, labels, annotations })
+}
+
+/** A GitOps tool takes a Secret on, which shows on it from then on; what is returned is its next sync. */
+export function takesOn(story: Story): Actor {
+  const { world, watch } = story
+  const keeping = anyKeeping(world)
+  const mark = world.chance.pick(['argocd.argoproj.io/tracking-id', 'kustomize.toolkit.fluxcd.io/name'])
+  const annotations = { ...keeping.annotations, [mark]: 'app' }
+  const sealed = sealedIn(keeping)
+  const inGit = Object.fromEntries(sealed.map((one) => [one.dataKey, ciphertextOf(world, one)]))
+  put(world, keeping, { annotations })
+  watch.acted(`marks ${nameOf(keeping)} with ${mark}`, keeping)
+
+  return () => {
+    const isGone = world.stored(keeping.namespace, keeping.secret) === undefined
+    if (isGone) create(world, keeping, inGit, annotations)
+    else put(world, keeping, { data: inGit, annotations })
+    for (const one of sealed) watch.wrote(one, world.written.get(idOf(one))?.[0]?.value ?? '')
+    watch.acted(`syncs ${nameOf(keeping)} from git`, keeping)
+    const isNamed = [...world.policy.grants.values()].some((one) => nameOf(one) === nameOf(keeping))
+    for (const one of sealed) {
+      if (isNamed && watch.isBroken(one)) watch.object('I6', `retired under ${idOf(one)}, which git brings back`)
+    }
+  }
+}
+
 export function makesImmutable({ world, watch }: Story): void {
   const keeping = anyKeeping(world)
   put(world, keeping, { immutable: true })
@@ -100,8 +152,7 @@ export function writesGarbage({ world, watch }: Story): void {
 }
 
 /** As `auto_rotate_period` does, or an operator. */
-export function rotatesElsewhere({ world, watch }: Story): void {
-  const key = anyOf(world, keysOf())
+export function rotatesElsewhere({ world, watch }: Story, key = anyOf(world, keysOf())): void {
   world.vault.transit().rotateKey(key)
   watch.rotatedElsewhere(key)
   watch.acted(`makes a version of ${key}`)
@@ -170,7 +221,8 @@ export function mendAll(story: Story): void {
   for (const keeping of keepings) {
     const stored = world.stored(keeping.namespace, keeping.secret)
     const { annotations } = keeping
-    if (stored?.immutable === true || JSON.stringify(stored?.annotations) !== JSON.stringify(annotations)) {
+    if (stored === undefined) makesAgain(story, keeping)
+    else if (stored.immutable || JSON.stringify(stored.annotations) !== JSON.stringify(annotations)) {
       put(world, keeping, { annotations })
       watch.acted(`mends ${nameOf(keeping)}`, keeping)
     }
@@ -187,11 +239,17 @@ function dataOf(stored: Stored | undefined, dataKey: string): string {
 }
 
 export function anySealed(world: World): Sealed {
-  return anyOf(world, everySealed())
+  return anyOf(
+    world,
+    everySealed().filter(({ namespace, secret }) => world.stored(namespace, secret) !== undefined),
+  )
 }
 
 function anyKeeping(world: World): Keeping {
-  return anyOf(world, ESTATE)
+  return anyOf(
+    world,
+    ESTATE.filter(({ namespace, secret }) => world.stored(namespace, secret) !== undefined),
+  )
 }
 
 function anyOf<T>(world: World, list: readonly T[]): T {

@@ -6,6 +6,8 @@ import {
   atOnce,
   auditFails,
   begun,
+  DECIDING,
+  deleted,
   droppedBetween,
   gitOps,
   halted,
@@ -14,11 +16,13 @@ import {
   olderBackAndCrash,
   olderBackBeforeRaise,
   pasted,
+  rotatedMeanwhile,
   sealedFor,
   TAMPERINGS,
   tampered,
   writesBetweenRewrapAndPatch,
 } from './scenarios.ts'
+import { parallelOf } from './story.ts'
 
 async function cleanCalls(): Promise<readonly Call[]> {
   const { process } = await begun('a clean run', { seed: 0 }).rotate()
@@ -59,6 +63,13 @@ describe('owners', () => {
     for (const seed of seeds(6)) await pasted({ seed })
   })
 
+  test('a Secret that is deleted at any call is told, moves nobody else, and bars retirement', PATIENCE, async () => {
+    for (const { number } of await cleanCalls()) {
+      const told = { seed: number, parallel: parallelOf(number >> 2) }
+      for (const which of LONG ? [0, 1, 2, 3] : [number]) await deleted(told, number, which)
+    }
+  })
+
   test('a GitOps tool may bring its ciphertext back whenever it likes', PATIENCE, async () => {
     for (const seed of seeds(8)) await gitOps({ seed })
   })
@@ -75,6 +86,16 @@ describe('operators', () => {
 
   test('a Secret that leaves the policy still opens after the next rotation', PATIENCE, async () => {
     for (const seed of seeds(4)) await droppedBetween({ seed })
+  })
+
+  describe.each(['pay', 'led'] as const)('a version of %s that Vault makes by itself', (key) => {
+    test.each(DECIDING)(
+      'after %s %s: nothing fails of it, and the next one moves to it',
+      PATIENCE,
+      async (...moment) => {
+        for (const parallel of [1, 16]) await rotatedMeanwhile({ seed: moment[1], parallel }, key, moment)
+      },
+    )
   })
 
   test('SIGTERM after any call: what was begun is in order', PATIENCE, async () => {

@@ -6,10 +6,13 @@ import type { Told } from './scenarios.ts'
 import {
   atOnce,
   clean,
+  deleted,
+  gitOps,
   lateForLease,
   olderBackBeforeRaise,
   oneFault,
   pasted,
+  rotatedMeanwhile,
   stopped,
   writesBetweenRewrapAndPatch,
 } from './scenarios.ts'
@@ -167,9 +170,9 @@ const MUTANTS: readonly Mutant[] = [
     name: 'a Lease that another took is taken back',
     edits: [
       {
-        file: `${ROTATION}/journal.ts`,
-        from: "if (found?.holder !== holder) throw lose('lease-taken')",
-        to: "if (found === undefined) throw lose('lease-taken')",
+        file: `${ROTATION}/lease-writer.ts`,
+        from: 'if (found?.holder !== holder) return undefined',
+        to: 'if (found === undefined) return undefined',
       },
     ],
     scenario: (told) => stoppedAtRotate(told),
@@ -198,6 +201,83 @@ const MUTANTS: readonly Mutant[] = [
     edits: [{ file: `${ROTATION}/wanted.ts`, from: 'blocked === 0 && ', to: '' }],
     scenario: pasted,
     invariants: ['I8'],
+  },
+  {
+    name: 'a Secret that is gone is taken for one without ciphertext',
+    edits: [
+      {
+        file: `${ROTATION}/inspect.ts`,
+        from: "{ secret, blocked: 'SECRET_MISSING', gitops: undefined }",
+        to: '{ secret, parts: [], version: undefined, immutable: false, gitops: undefined }',
+      },
+    ],
+    scenario: (told) => deletedAnywhere(told),
+    invariants: ['I6', 'I8'],
+  },
+  {
+    name: 'a Secret that is gone when it is written is passed over',
+    edits: [
+      {
+        file: `${ROTATION}/move.ts`,
+        from: 'else wanted.draft.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })',
+        to: 'else wanted.draft.current(secret, gitops)',
+      },
+      {
+        file: `${ROTATION}/verify.ts`,
+        from: 'for (const one of found) if (isBlocked(one)) draft.blocked(one)',
+        to: '',
+      },
+    ],
+    scenario: (told) => deletedAnywhere(told),
+    invariants: ['I6', 'I8'],
+  },
+  {
+    name: 'a Secret that is gone does not bar retirement',
+    edits: [{ file: `${ROTATION}/plan.ts`, from: 'if (standing.blocked > 0)', to: 'if (standing.blocked < 0)' }],
+    scenario: (told) => deletedAnywhere(told),
+    invariants: ['I6'],
+  },
+  {
+    name: 'a Secret that is gone holds up the others',
+    edits: [
+      {
+        file: `${ROTATION}/move.ts`,
+        from: 'if (isBlocked(one)) draft.blocked(one)',
+        to: "if (isBlocked(one)) throw new KeyholeError('KUBERNETES_UNAVAILABLE')",
+      },
+    ],
+    scenario: (told) => deletedAnywhere(told),
+    invariants: ['I8'],
+  },
+  {
+    name: 'a version that Vault made by itself is taken for a failure',
+    edits: [
+      {
+        file: `${ROTATION}/move.ts`,
+        from: 'made.some(({ keyVersion }) => keyVersion < target)',
+        to: 'made.some(({ keyVersion }) => keyVersion !== target)',
+      },
+    ],
+    scenario: (told) => rotatedMeanwhile(told, 'pay', ['rotate', 1]),
+    invariants: ['I8'],
+  },
+  {
+    name: 'a version is retired under what git brings back',
+    edits: [{ file: `${ROTATION}/plan.ts`, from: 'if (standing.gitops > 0)', to: 'if (standing.gitops < 0)' }],
+    scenario: gitOps,
+    invariants: ['I6'],
+  },
+  {
+    name: 'a reader is told that a Secret is gone which is there',
+    edits: [
+      {
+        file: 'services/ciphertext.ts',
+        from: 'if (stored === undefined) throw',
+        to: "if (stored === undefined || secret === 'db') throw",
+      },
+    ],
+    scenario: clean,
+    invariants: ['I7'],
   },
   {
     name: 'a value of the Secret gets into the report',
@@ -242,6 +322,11 @@ async function stoppedAtRotate(told: Told): Promise<void> {
   for (const number of [6, 7, 8, 9, 10, 11]) await stopped(told, number, 'stop-before', false)
 }
 
+/** Between calls 4 and 60 of a rotation, whichever Secret. */
+async function deletedAnywhere({ seed, ...told }: Told): Promise<void> {
+  await deleted({ seed, ...told }, 4 + 5 * seed, seed)
+}
+
 describe('the harness objects where', () => {
   test.each(MUTANTS)('$name', async ({ edits, scenario, invariants }) => {
     using mutant = await mutated(edits)
@@ -251,7 +336,15 @@ describe('the harness objects where', () => {
   })
 
   test('and to none of these scenarios, where nothing is broken', async () => {
-    const distinct = [clean, pasted, lateForLease, stoppedAtRotate, (told: Told) => atOnce(told, 2)]
+    const distinct = [
+      clean,
+      deletedAnywhere,
+      gitOps,
+      pasted,
+      lateForLease,
+      stoppedAtRotate,
+      (told: Told) => atOnce(told, 2),
+    ]
     using mutant = await mutated([])
     for (const scenario of distinct) expect(await firstObjection(scenario, mutant, 1)).toBeUndefined()
   })

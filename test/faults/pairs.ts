@@ -7,7 +7,7 @@ import type { Code } from './code.ts'
 import type { Crash, Mishap } from './mishaps.ts'
 import { faultsOf } from './mishaps.ts'
 import type { Story, Terms } from './story.ts'
-import { LEASE_OVER_MS, tell } from './story.ts'
+import { LEASE_OVER_MS, parallelOf, tell } from './story.ts'
 import { Objection } from './watch.ts'
 
 export interface Trouble {
@@ -27,6 +27,8 @@ export interface Pair {
   readonly atOnce: boolean
   /** Calls take time, so that they overtake each other. */
   readonly isSlow: boolean
+  /** Calls to the API server at once. */
+  readonly parallel: number
 }
 
 const TERMS: readonly [Terms, ...Terms[]] = [
@@ -50,6 +52,7 @@ export function pairOf(seed: number): Pair {
     troubles: [troubleIn(chance), troubleIn(chance)],
     atOnce: chance.whole(2) === 0,
     isSlow: chance.whole(2) === 0,
+    parallel: parallelOf(seed),
   }
 }
 
@@ -70,6 +73,7 @@ export async function tryPair(pair: Pair, code?: Code): Promise<void> {
   const story = tell({
     ...pair.terms,
     seed: pair.seed,
+    parallel: pair.parallel,
     title,
     ...(code !== undefined && { code }),
     ...(pair.isSlow && { delayMs: (world) => () => world.chance.whole(20) }),
@@ -115,5 +119,6 @@ function* simplerThan(pair: Pair): Generator<Pair> {
     if (pair.troubles.length > 1) yield { ...pair, troubles: pair.troubles.toSpliced(index, 1) }
   }
   if (pair.isSlow) yield { ...pair, isSlow: false }
+  if (pair.parallel > 1) yield { ...pair, parallel: 1 }
   if (pair.atOnce) yield { ...pair, atOnce: false }
 }

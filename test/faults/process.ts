@@ -225,6 +225,7 @@ const SETTINGS = {
   KEYHOLE_LEASE_MS: LEASE_MS,
   KEYHOLE_ROTATION_BUDGET_MS: 900_000,
   KEYHOLE_REPLY_TIMEOUT_MS: 15_000,
+  KEYHOLE_DRAIN_MS: 25_000,
 }
 
 export function describeCalls({ calls }: Process): string {

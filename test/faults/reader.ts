@@ -46,11 +46,14 @@ export function startReader(world: World, watch: Watch, code: Code, every: numbe
     const wasShut = watch.wasShut(sealed, begunAt)
     const found = await read(sealed).catch((error: unknown) => error)
     if (wasShut || watch.wasShut(sealed, begunAt)) return
+    const wasGone = watch.wasGone(sealed, begunAt)
+    if (wasGone === 'always' && typeof found === 'string')
+      watch.object('I7', `a GET of ${idOf(sealed)} got what is gone`)
     const history = world.written.get(idOf(sealed)) ?? []
     const current = history.findLastIndex(({ step }) => step <= begunAt)
     const wanted = history.slice(Math.max(0, current)).map(({ value }) => value)
     if (typeof found === 'string' && wanted.includes(found)) return
-    if (isExcused(found, world.time.now() - begunAtMs)) return
+    if (isExcused(found, world.time.now() - begunAtMs, wasGone !== 'never')) return
     watch.object('I7', `a GET of ${idOf(sealed)} got ${typeof found === 'string' ? 'another value' : String(found)}`)
   }
 
@@ -78,12 +81,13 @@ export function startReader(world: World, watch: Watch, code: Code, every: numbe
   }
 }
 
-/** Vault is sealed by the scenario, or there is no such Secret at the moment: nothing that a rotation could do. */
-function isExcused(found: unknown, elapsedMs: number): boolean {
+/** Vault is sealed by the scenario, the Secret deleted or its grant taken away: nothing that a rotation could do. */
+function isExcused(found: unknown, elapsedMs: number, wasGone: boolean): boolean {
   // By its name: the class is another one in a broken copy.
   if (!(found instanceof Error) || found.name !== KeyholeError.name) return false
   const { code } = found as KeyholeError
-  return code === 'VAULT_SEALED' || code === 'SECRET_MISSING' || code === 'NOT_GRANTED' || elapsedMs > DEADLINE_MS
+  if (code === 'SECRET_MISSING') return wasGone
+  return code === 'VAULT_SEALED' || code === 'NOT_GRANTED' || elapsedMs > DEADLINE_MS
 }
 
 /** Reads the plaintext at one place. */

@@ -1,9 +1,12 @@
 /** Scenario 4: others at work in the middle of a rotation, each told as a story that ends well or objects. */
+import type { KeyReport, RotationReport } from '../../src/contract.ts'
 import type { Intent } from '../../src/services/rotation/journal-state.ts'
 import { EMPTY_STATE } from '../../src/services/rotation/journal-state.ts'
 import type { Actor } from './actors.ts'
 import {
   addsSecret,
+  ciphertextOf,
+  deletes,
   deletesLease,
   dropsSecret,
   LEASE_PATH,
@@ -17,16 +20,18 @@ import {
   removesAdmin,
   rotatesElsewhere,
   sealsVault,
+  takesOn,
   writesGarbage,
   writesNew,
 } from './actors.ts'
 import type { Act, Call } from './call.ts'
 import type { Code } from './code.ts'
-import { ESTATE, idOf, nameOf } from './estate.ts'
+import type { Keeping, KeyName } from './estate.ts'
+import { ESTATE, idOf, KEYS, nameOf } from './estate.ts'
 import type { Crash, Mishap, Stop } from './mishaps.ts'
 import { faultsOf } from './mishaps.ts'
-import type { Story, Terms } from './story.ts'
-import { isDone, LEASE_OVER_MS, tell } from './story.ts'
+import type { Ending, Story, Terms } from './story.ts'
+import { isDone, LEASE_OVER_MS, parallelOf, tell } from './story.ts'
 import { everySealed } from './world.ts'
 
 export const ROTATE: Terms = { mode: 'rotate', retire: 'after-grace' }
@@ -34,14 +39,21 @@ export const ROTATE: Terms = { mode: 'rotate', retire: 'after-grace' }
 export interface Told {
   readonly seed: number
   readonly code?: Code | undefined
+  /** Calls to the API server at once. */
+  readonly parallel?: number
 }
 
-export function begun(title: string, { seed, code }: Told, more: { terms?: Terms; isSlow?: boolean } = {}): Story {
+export function begun(
+  title: string,
+  { seed, code, parallel }: Told,
+  more: { terms?: Terms; isSlow?: boolean } = {},
+): Story {
   return tell({
     ...(more.terms ?? ROTATE),
     seed,
     title,
     ...(code !== undefined && { code }),
+    ...(parallel !== undefined && { parallel }),
     ...(more.isSlow === true && { delayMs: (world) => () => world.chance.whole(30) }),
   })
 }
@@ -215,6 +227,95 @@ export async function droppedBetween(told: Told): Promise<void> {
   await calm(story)
 }
 
+/** By the calls of a rotation that decide about a version: after each of them, another one is made. */
+export const DECIDING: readonly (readonly [act: Act, count: number])[] = [
+  ['key-read', 1],
+  ['key-read', 2],
+  ['rotate', 1],
+  ['rewrap', 1],
+  ['secret-write', 1],
+  ['rewrap', 2],
+  ['config', 1],
+]
+
+/** `auto_rotate_period` makes a version in the middle. Nothing fails of it, and what rests behind is moved by the next. */
+export async function rotatedMeanwhile(
+  told: Told,
+  key: KeyName,
+  [act, count]: readonly [act: Act, count: number],
+): Promise<void> {
+  const story = begun(`Vault makes a version of ${key} after ${act} ${count}`, told)
+  const { world, watch } = story
+  const latest = world.key(key).latestVersion
+  const first = key === 'pay' ? 'payments/db' : 'billing/files'
+  after(story, act, count, () => rotatesElsewhere(story, key), act === 'secret-write' ? first : key)
+  const { keys } = reportIn(story, await story.rotate())
+  if (watch.extra(key) === 0) throw new Error(`there was no ${act} ${count} of ${key}`)
+  for (const one of keys) {
+    if (!one.complete) watch.object('I8', `a version out of turn left ${one.key} incomplete`)
+    if (one.to !== undefined && one.to > world.key(one.key).latestVersion) watch.object('I8', `${one.to} is no version`)
+  }
+  await story.converge(2, true)
+  for (const sealed of everySealed()) {
+    const { latestVersion, minDecryptionVersion } = world.key(sealed.key)
+    const version = Number(/^vault:v(\d+):/.exec(ciphertextOf(world, sealed))?.[1])
+    if (version !== latestVersion) watch.object('I8', `${idOf(sealed)} came to rest at ${version} of ${latestVersion}`)
+    const wanted = latestVersion - KEYS[sealed.key as KeyName].grace
+    if (minDecryptionVersion !== wanted) {
+      watch.object('I8', `the minimum of ${sealed.key} came to rest at ${minDecryptionVersion}, not ${wanted}`)
+    }
+  }
+  // Its own one, and the one out of turn.
+  if (world.key(key).latestVersion > latest + 2) watch.object('I4', `${key} has more versions than were asked for`)
+  watch.raise()
+}
+
+/** A Secret is deleted after the so-manieth call, and stays away until its owner makes it again. */
+export async function deleted(told: Told, number: number, which: number): Promise<void> {
+  const keeping = ESTATE[which % ESTATE.length] as Keeping
+  const story = begun(`${nameOf(keeping)} is deleted after call ${number}`, told)
+  story.onStep((call, process) => {
+    if (process.name === 'rotator-1' && call.number === number) deletes(story, keeping)
+  })
+  const first = await story.rotate()
+  for (const key of reportIn(story, first).keys) othersAreMoved(story, keeping, key)
+  await story.world.time.advance(LEASE_OVER_MS)
+  // As long as it is gone, that is all there is to say, and nothing to do.
+  const again = await story.rotate(undefined, { mode: 'rewrap', retire: 'after-grace' })
+  for (const { key, secrets } of reportIn(story, again).keys) {
+    const said = secrets.find((one) => `${one.namespace}/${one.name}` === nameOf(keeping))
+    if (said !== undefined && said.code !== 'SECRET_MISSING') {
+      story.watch.object('I8', `a rerun says ${said.outcome} of ${nameOf(keeping)} under ${key}, which is gone`)
+    }
+  }
+  const changing = again.process.calls.find(({ act }) => act === 'rotate' || act === 'config' || act === 'secret-write')
+  if (changing !== undefined) story.watch.object('I8', `a rerun still changed something: ${changing.act}`)
+  await calm(story)
+}
+
+function reportIn({ watch }: Story, { report, refused }: Ending): RotationReport {
+  if (report === undefined) watch.object('I8', `there is no report: ${refused}`)
+  watch.raise()
+  return report as RotationReport
+}
+
+/** All but the one that is gone; and of its keys, no old version is retired where that was seen. */
+function othersAreMoved({ world, watch }: Story, gone: Keeping, { key, failure, secrets, ...report }: KeyReport): void {
+  const object = (text: string) => watch.object('I8', `${text} of ${key}`)
+  if (failure !== undefined) object(`${failure.code} became`)
+  for (const { namespace, name, outcome } of secrets) {
+    const isMoved = outcome === 'rewrapped' || outcome === 'current'
+    if (`${namespace}/${name}` !== nameOf(gone) && !isMoved) object(`${namespace}/${name} is ${outcome}`)
+  }
+  for (const sealed of everySealed().filter((one) => one.key === key && nameOf(one) !== nameOf(gone))) {
+    const prefix = `vault:v${world.key(key).latestVersion}:`
+    if (!ciphertextOf(world, sealed).startsWith(prefix)) object(`${idOf(sealed)} is not under the newest version`)
+  }
+  const isTold = secrets.some(({ code }) => code === 'SECRET_MISSING')
+  if (report.complete === isTold) object(`complete is ${report.complete}`)
+  if (report.retirement?.done === isTold) object(`a Secret is gone: ${isTold}, and retired: ${!isTold} the versions`)
+}
+
 /** What somebody with the right to edit Leases may write there. */
 export const TAMPERINGS = [
   'a target far ahead',
@@ -296,16 +397,25 @@ const ACTORS: readonly [Actor, ...Actor[]] = [
   (story) => writesNew(story),
   (story) => putsOlderBack(story, oldOf(story)),
   recreates,
+  (story) => deletes(story),
+  syncs,
   makesImmutable,
   (story) => pastes(story),
   writesGarbage,
-  rotatesElsewhere,
+  (story) => rotatesElsewhere(story),
   dropsSecret,
   addsSecret,
   removesAdmin,
   sealsVault,
   deletesLease,
 ]
+
+const fromGit = new WeakMap<Story, Actor>()
+
+/** Of the Secret that it took on before anything began. */
+function syncs(story: Story): void {
+  fromGit.get(story)?.(story)
+}
 
 const olds = new WeakMap<Story, ReadonlyMap<string, string>>()
 
@@ -315,16 +425,18 @@ function oldOf(story: Story): ReadonlyMap<string, string> {
   return old
 }
 
-/** Two or three who act at moments that chance picks, one or two rotators, and perhaps something that goes wrong besides. */
+/** One to three who act at moments that chance picks, as many rotators, and perhaps something that goes wrong besides. */
 export async function melee(told: Told): Promise<void> {
   const terms: Terms = told.seed % 3 === 0 ? { mode: 'rotate', retire: 'now' } : ROTATE
-  const story = begun('a melee', told, { isSlow: told.seed % 2 === 0, terms })
+  const parallel = parallelOf(told.seed)
+  const story = begun(`a melee, ${parallel} at once`, { parallel, ...told }, { isSlow: told.seed % 2 === 0, terms })
   const { world } = story
   for (let skipped = 0; skipped < 8; skipped += 1) world.chance.whole(2)
   oldOf(story)
   const moments = new Map<number, Actor>()
   const count = 1 + world.chance.whole(3)
   for (let each = 0; each < count; each += 1) moments.set(1 + world.chance.whole(70), world.chance.pick(ACTORS))
+  if ([...moments.values()].includes(syncs)) fromGit.set(story, takesOn(story))
   const mishapAt = world.chance.whole(140)
   const roll = world.chance.whole(1_000)
   let steps = 0
@@ -337,7 +449,7 @@ export async function melee(told: Told): Promise<void> {
     const faults = faultsOf(call)
     return call.number === mishapAt ? faults[roll % faults.length] : undefined
   }
-  const running = Array.from({ length: 1 + world.chance.whole(2) }, () => story.begin(plan))
+  const running = Array.from({ length: 1 + world.chance.whole(3) }, () => story.begin(plan))
   await story.until(() => running.every(({ ending }) => ending() !== undefined))
   isCalm = true
   await calm(story)

@@ -13,24 +13,45 @@ const TERMS: readonly Terms[] = LONG
   ? [ROTATE, { mode: 'rotate', retire: 'now' }, { mode: 'rewrap', retire: 'after-grace' }]
   : [ROTATE]
 
-async function cleanCalls(terms: Terms): Promise<readonly Call[]> {
-  const { process } = await tell({ ...terms, seed: 0, title: 'a clean run' }).rotate()
+/** Calls to the API server at once: one, as by default, and many. A call has another number with the one than with the other. */
+const PARALLEL = [1, 16] as const
+type Parallel = (typeof PARALLEL)[number]
+
+interface Case {
+  readonly parallel: Parallel
+  readonly call: Call
+  readonly fault: FaultName
+}
+
+async function cleanCalls(terms: Terms, parallel: Parallel): Promise<readonly Call[]> {
+  const { process } = await tell({ ...terms, parallel, seed: 0, title: 'a clean run' }).rotate()
   return process.calls
 }
 
 /** Of calls of one sort about one object, in a build, the first and the last say what the others would. */
-function telling(calls: readonly Call[]): readonly Call[] {
-  const same = (a: Call) => (b: Call) => a.act === b.act && a.about === b.about
-  return calls.filter((call, index) => {
-    const isEdge = calls.findIndex(same(call)) === index || calls.findLastIndex(same(call)) === index
-    return LONG || isEdge || (call.act === 'lease-write' && call.number % 3 === 0)
+function telling(calls: readonly Call[], act: Act): readonly Call[] {
+  const groups = Map.groupBy(
+    calls.filter((call) => call.act === act),
+    ({ about }) => about,
+  )
+  return [...groups.keys()].toSorted().flatMap((about) => {
+    const group = groups.get(about) ?? []
+    const isEdge = (index: number) => index === 0 || index === group.length - 1
+    return group.filter((_, index) => LONG || isEdge(index) || (act === 'lease-write' && index % 3 === 0))
   })
 }
 
-/** The ten statuses that refuse take turns, where there is no time for each of them at each call. */
-function tellingFaults(call: Call): readonly FaultName[] {
-  const all = faultsOf(call)
-  return all.filter((fault, index) => LONG || Number.isNaN(Number(fault)) || index % 3 === call.number % 3)
+/** In a build, one at a time and many take turns. */
+async function casesOf(terms: Terms, act: Act): Promise<readonly Case[]> {
+  const cases: Case[] = []
+  for (const [turn, parallel] of PARALLEL.entries()) {
+    for (const [place, call] of telling(await cleanCalls(terms, parallel), act).entries()) {
+      for (const [index, fault] of faultsOf(call).entries()) {
+        if (LONG || (place + index) % 2 === turn) cases.push({ parallel, call, fault })
+      }
+    }
+  }
+  return cases
 }
 
 const ACTS: readonly Act[] = [
@@ -52,17 +73,17 @@ describe.each(TERMS)('mode $mode, retire $retire', (terms) => {
     'every fault of every %s leaves all in order, and two reruns at most finish',
     PATIENCE,
     async (act) => {
-      const calls = telling(await cleanCalls(terms)).filter((call) => call.act === act)
-      const cases = calls.flatMap((call) => tellingFaults(call).map((fault) => [call, fault] as const))
+      const cases = await casesOf(terms, act)
       expect(cases.length).toBeGreaterThan(2)
-      for (const [call, fault] of cases) await tryOne(terms, call, fault)
+      for (const one of cases) await tryOne(terms, one)
     },
   )
 })
 
-async function tryOne(terms: Terms, { number, ...call }: Call, fault: FaultName): Promise<void> {
-  const title = `${fault} at ${titleOf({ number, ...call })}`
-  const story = tell({ ...terms, seed: number, title })
+async function tryOne(terms: Terms, { parallel, call, fault }: Case): Promise<void> {
+  const { number } = call
+  const title = `${fault} at ${titleOf(call)}, ${parallel} at once`
+  const story = tell({ ...terms, parallel, seed: number, title })
   await story.rotate((one) => (one.number === number ? fault : undefined))
   await story.converge()
 }

@@ -7,6 +7,8 @@
  * overwritten by an older one. I6 min_decryption_version rises, to no more than what every Secret has, and falls only where
  * that was wrong. I9 no plaintext leaves. I10 nothing is decrypted. I11 every effect has its begin before, and its end after.
  * (I7 is the reader's, I8 the story's: who runs it to its end.)
+ * A Secret that somebody deleted has nothing to decrypt, and needs no version: keyhole makes no other in its place, raises no
+ * minimum once it saw that it is gone, and its report says so.
  */
 import type { RotationReport } from '../../src/contract.ts'
 import { recordOf } from './begun.ts'
@@ -50,6 +52,8 @@ export interface Watch {
   wrote(sealed: Sealed, value: string): void
   /** Somebody put there what does not open, on purpose. */
   broke(sealed: Sealed): void
+  /** Somebody deleted it, until an owner writes again. */
+  deleted(keeping: Pick<Keeping, 'namespace' | 'secret'>): void
   /** Whoever tampers with the Lease can have a version made twice. */
   tampered(): void
   /** Another version, by somebody else. */
@@ -63,6 +67,8 @@ export interface Watch {
   isBroken(sealed: Sealed): boolean
   /** It does not open for a reason of the scenario's, or did not for a while since this step. */
   wasShut(sealed: Sealed, sinceStep: number): boolean
+  /** There was no such Secret at some time since this step, or all the while. */
+  wasGone(sealed: Sealed, sinceStep: number): 'always' | 'for a while' | 'never'
   everySealed(): readonly Sealed[]
 }
 
@@ -76,6 +82,13 @@ export function watchOver(world: World, context: () => string): Watch {
   /** Written at the same time as a minimum was raised over it: to be put back. */
   const fallen = new Set<string>()
   const fellAt = new Map<string, number>()
+  /** By name: since when there is no such Secret, and until when there was none the last time. */
+  const goneSince = new Map<string, number>()
+  const goneUntil = new Map<string, number>()
+  /** By Transit key and Secret: whether it was gone when the process read it last before it had Vault open what it read. */
+  const foundGone = new WeakMap<Process, Map<string, boolean>>()
+  /** Secrets that were gone when the process read them last. */
+  const readGone = new WeakMap<Process, Set<string>>()
   const raises = new Map<string, { readonly before: number; readonly after: number }>()
   /** When a process read a Secret last, and when it read what it then had Vault open. */
   const readAt = new WeakMap<Process, Map<string, number>>()
@@ -123,6 +136,7 @@ export function watchOver(world: World, context: () => string): Watch {
     const id = idOf(sealed)
     const history = world.written.get(id) ?? []
     if (broken.has(id)) return
+    if (goneSince.has(nameOf(sealed))) return
     const { plaintext, version } = opened(sealed, stored)
     if (version !== undefined && version < world.key(sealed.key).minDecryptionVersion) {
       if (!fallen.has(id)) object('I1', `${id} is under version ${version}, which does not open any more`)
@@ -212,7 +226,10 @@ export function watchOver(world: World, context: () => string): Watch {
       const { version = 0 } = opened(sealed, world.stored(sealed.namespace, sealed.secret))
       const seen = readAt.get(process)?.get(nameOf(sealed)) ?? -1
       const brokenAt = broken.get(id)
-      if (brokenAt !== undefined) {
+      if (goneSince.has(nameOf(sealed))) {
+        if (foundGone.get(process)?.get(`${key} ${nameOf(sealed)}`) === true)
+          object('I6', `the minimum of ${key} rose, though ${nameOf(sealed)} was seen to be gone`)
+      } else if (brokenAt !== undefined) {
         if (brokenAt < (openedAt.get(process)?.get(idOf(sealed)) ?? -1))
           object('I6', `the minimum of ${key} rose over ${id}, which was seen not to open`)
       } else if (version < after) {
@@ -220,6 +237,41 @@ export function watchOver(world: World, context: () => string): Watch {
           fallen.add(id)
           fellAt.set(id, world.step)
         } else object('I6', `the minimum of ${key} rose to ${after}, over ${id} of version ${version}`)
+      }
+    }
+  }
+
+  /** @param answer of the API server, before anything befell it. */
+  function secretRead(process: Process, name: string, answer: number): void {
+    const seen = readAt.get(process) ?? new Map<string, number>()
+    readAt.set(process, seen.set(name, world.step))
+    const gone = readGone.get(process) ?? new Set<string>()
+    if (answer === 404) gone.add(name)
+    else gone.delete(name)
+    readGone.set(process, gone)
+  }
+
+  /** What was read is what is opened now. */
+  function readsOpened(process: Process, key: string): void {
+    const ofKey = all().filter((sealed) => sealed.key === key)
+    const reads = ofKey.map((sealed) => [idOf(sealed), readAt.get(process)?.get(nameOf(sealed)) ?? -1] as const)
+    openedAt.set(process, new Map([...(openedAt.get(process) ?? []), ...reads]))
+    const found = foundGone.get(process) ?? new Map<string, boolean>()
+    for (const sealed of ofKey) {
+      found.set(`${key} ${nameOf(sealed)}`, readGone.get(process)?.has(nameOf(sealed)) === true)
+    }
+    foundGone.set(process, found)
+  }
+
+  /** What is gone, as far as this process could know, is told key by key. */
+  function goneIsTold(process: Process, { keys }: RotationReport): void {
+    for (const { key, complete, failure, secrets } of keys) {
+      for (const { namespace, name, outcome, code } of secrets) {
+        if (foundGone.get(process)?.get(`${key} ${namespace}/${name}`) !== true) continue
+        const isTold = outcome === 'blocked' && code === 'SECRET_MISSING'
+        if (complete || !(isTold || failure !== undefined)) {
+          object('I8', `the report says ${outcome} of ${namespace}/${name} under ${key}, which is gone`)
+        }
       }
     }
   }
@@ -240,19 +292,12 @@ export function watchOver(world: World, context: () => string): Watch {
     took(process, call, status) {
       world.step += 1
       trace.push(`${world.step}. ${titleOf(call)} -> ${status}${lateCalls.has(call) ? ' (late)' : ''}`)
-      if (call.act === 'secret-read') {
-        const seen = readAt.get(process) ?? new Map<string, number>()
-        readAt.set(process, seen.set(call.about, world.step))
-      }
+      if (call.act === 'secret-read') secretRead(process, call.about, status)
       if (call.act === 'key-read') {
         const seen = keyReadAt.get(process) ?? new Map<string, number>()
         keyReadAt.set(process, seen.set(call.about, world.step))
       }
-      if (call.act === 'rewrap') {
-        const ofKey = all().filter(({ key }) => key === call.about)
-        const reads = ofKey.map((sealed) => [idOf(sealed), readAt.get(process)?.get(nameOf(sealed)) ?? -1] as const)
-        openedAt.set(process, new Map([...(openedAt.get(process) ?? []), ...reads]))
-      }
+      if (call.act === 'rewrap') readsOpened(process, call.about)
       if (status === 200 && call.act === 'rotate') rotateHolds(process, call)
       if (status === 200 && call.act === 'config') minimumHolds(process, call)
       if (call.act === 'lease-write') settleRaises()
@@ -289,10 +334,21 @@ export function watchOver(world: World, context: () => string): Watch {
       broken.delete(id)
       fallen.delete(id)
       wroteAt.set(id, world.step + 1)
+      if (goneSince.delete(nameOf(sealed))) goneUntil.set(nameOf(sealed), world.step + 1)
       world.written.set(id, [...(world.written.get(id) ?? []), { step: world.step + 1, value }])
     },
     broke(sealed) {
       broken.set(idOf(sealed), world.step + 1)
+    },
+    deleted(keeping) {
+      const name = nameOf(keeping)
+      goneSince.set(name, world.step + 1)
+      for (const id of all()
+        .filter((sealed) => nameOf(sealed) === name)
+        .map(idOf)) {
+        broken.delete(id)
+        fallen.delete(id)
+      }
     },
     tampered() {
       mayBeTwice += 1
@@ -309,6 +365,7 @@ export function watchOver(world: World, context: () => string): Watch {
         const over = effects.filter(({ phase }) => phase === 'end').length
         if (open !== over) object('I11', `${open} effects began, ${over} ended`)
       }
+      if (report !== undefined) goneIsTold(process, report)
       if (report?.complete !== true) return
       for (const id of fallen) object('I6', `${id} was left under a version that does not open`)
       for (const sealed of all()) {
@@ -327,6 +384,11 @@ export function watchOver(world: World, context: () => string): Watch {
     wasShut(sealed, sinceStep) {
       const id = idOf(sealed)
       return broken.has(id) || fallen.has(id) || (fellAt.get(id) ?? -1) >= sinceStep
+    },
+    wasGone(sealed, sinceStep) {
+      const since = goneSince.get(nameOf(sealed))
+      if (since !== undefined && since <= sinceStep) return 'always'
+      return since !== undefined || (goneUntil.get(nameOf(sealed)) ?? -1) > sinceStep ? 'for a while' : 'never'
     },
     isBroken: (sealed) => broken.has(idOf(sealed)),
     everySealed: all,

@@ -7,7 +7,7 @@ import type { FragileSink } from '../read-path/sink.ts'
 import { fragileSink } from '../read-path/sink.ts'
 import { problem } from './ask.ts'
 import type { RotationWorld } from './rotation-world.ts'
-import { holdCalls, reportIn, startRotationWorld, until } from './rotation-world.ts'
+import { holdCalls, ID, reportIn, startRotationWorld, until } from './rotation-world.ts'
 
 const UNTOUCHED = { versions: ['v1', 'v1', 'v1'], latest: 1, min: 1 }
 const DONE = { versions: ['v2', 'v2', 'v2'], latest: 2, min: 1 }
@@ -51,6 +51,14 @@ describe('a caller that leaves', () => {
   })
 })
 
+/** What was changed is not undone, and nothing of it may be told. */
+const STOPPED = {
+  code: 'AUDIT_UNAVAILABLE',
+  detail:
+    'The audit record could not be written, so the rotation stopped, and its report is withheld. What was changed until then stays changed: a new version, and each Secret that was moved. Once the audit log works, GET /rotate shows how every Secret stands, and the next rotation goes on where this one stopped.',
+  retryable: true,
+}
+
 describe('an audit log that fails', () => {
   async function withSink(): Promise<{ world: RotationWorld; sink: FragileSink }> {
     const sink = fragileSink()
@@ -65,6 +73,8 @@ describe('an audit log that fails', () => {
     sink.fail('ENOSPC')
     const answer = await world.rotate()
     expect([answer.status, problem(answer).code]).toEqual([503, 'AUDIT_UNAVAILABLE'])
+    // Nothing had begun, so nothing stays changed.
+    expect(problem(answer).detail).not.toContain('stays changed')
     await until(() => holder(world) === '')
     expect(world.standing()).toEqual(UNTOUCHED)
     world.forget()
@@ -81,7 +91,7 @@ describe('an audit log that fails', () => {
     sink.fail('EIO')
     key.release()
     const answer = await rotated
-    expect(answer.status).toBeGreaterThanOrEqual(500)
+    expect([answer.status, problem(answer)]).toEqual([503, expect.objectContaining(STOPPED)])
     expect(world.standing()).toEqual(UNTOUCHED)
     await until(() => holder(world) === '')
   })
@@ -94,7 +104,8 @@ describe('an audit log that fails', () => {
     await patch.arrived
     sink.fail('EIO')
     patch.release()
-    expect((await rotated).status).toBeGreaterThanOrEqual(500)
+    const answer = await rotated
+    expect([answer.status, problem(answer)]).toEqual([503, expect.objectContaining(STOPPED)])
     expect(world.standing().latest).toBe(2)
     sink.mend()
     await until(async () => {
@@ -104,6 +115,23 @@ describe('an audit log that fails', () => {
     const again = await world.rotate()
     expect([again.status, reportIn(again).keys[0]?.resumed]).toEqual([200, true])
     expect(world.standing()).toEqual(DONE)
+  })
+})
+
+describe('an audit log that fails under a stream', () => {
+  it('ends it with what became of the rotation', async () => {
+    const sink = fragileSink()
+    const surroundings = { stdout: sink.stream }
+    await using world = await startRotationWorld({ settings: { KEYHOLE_AUDIT: 'stdout' }, surroundings })
+    const patch = holdCalls(world.kubernetes, { method: 'PATCH', path: /payments-(?:db|tls)$/ })
+    const rotated = world.rotate({ headers: { Accept: 'application/x-ndjson' } })
+    await patch.arrived
+    sink.fail('EIO')
+    patch.release()
+    const answer = await rotated
+    const last = answer.body.toString().trimEnd().split('\n').at(-1) ?? ''
+    expect(answer.status).toBe(200)
+    expect(JSON.parse(last)).toEqual({ type: 'failed', id: ID, ...STOPPED })
   })
 })
 

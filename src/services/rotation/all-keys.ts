@@ -8,7 +8,7 @@ import type { KeyholeError } from '../../errors.ts'
 import { asKeyholeError } from '../../errors.ts'
 import type { RotatableKey, RotationGrant } from '../authorize.ts'
 import type { Effects, Rotating } from './effects.ts'
-import { disbelief } from './intend.ts'
+import { disbelief, LEASE_FULL } from './intend.ts'
 import type { Claim } from './journal.ts'
 import type { Intent } from './journal-state.ts'
 import { intentFor } from './journal-state.ts'
@@ -23,7 +23,7 @@ export interface Work {
   readonly grant: RotationGrant
   readonly order: Order
   readonly rotating: Rotating
-  readonly told: (event: RotationEvent) => void
+  readonly onEvent: (event: RotationEvent) => void
 }
 
 /** A key has two reports where something was left unfinished, and more is asked for than to finish it. Never rejects. */
@@ -46,6 +46,10 @@ const OF_ALL_KEYS: ReadonlySet<Code> = new Set([
   'AUDIT_UNAVAILABLE',
   'LEASE_UNUSABLE',
 ])
+function isOfAllKeys({ code, why }: KeyholeError): boolean {
+  return OF_ALL_KEYS.has(code) && why !== LEASE_FULL
+}
+
 /** One key's Secrets may keep the API server from answering; when two keys' do, it is the server that does not answer. */
 const MAX_SILENT_KEYS = 2
 
@@ -66,7 +70,7 @@ export function allKeysRotator({ rotateKey, keys, effects, clock, halt, failed }
           await rotateKey(claim, left)
           reports.push(left.draft.report())
         }
-        if (left === undefined || !(await comesTo(left, asked, claim.signal))) {
+        if (left === undefined || !(await comesTo(left, asked, () => isRecent(asked, claim.signal)))) {
           current = asked
           await rotateKey(claim, asked)
           reports.push(asked.draft.report())
@@ -77,7 +81,7 @@ export function allKeysRotator({ rotateKey, keys, effects, clock, halt, failed }
         if (failure !== stopped) failed(failure, work.rotating.id)
         reports.push(current.draft.report(failure))
         silent = failure.retryAfterSeconds === undefined ? 0 : silent + 1
-        if (OF_ALL_KEYS.has(failure.code) || silent >= MAX_SILENT_KEYS) stopped ??= failure
+        if (isOfAllKeys(failure) || silent >= MAX_SILENT_KEYS) stopped ??= failure
       }
     }
     return reports
@@ -99,23 +103,30 @@ export function allKeysRotator({ rotateKey, keys, effects, clock, halt, failed }
     return wantedOf(work, key, intent)
   }
 
-  /** An intent may be a month old, or somebody's invention: finishing it is a rotation only if Vault has made a version lately. */
-  async function comesTo(left: Wanted, asked: Wanted, signal: AbortSignal): Promise<boolean> {
-    if (left.retire !== asked.retire) return false
-    if (asked.mode === 'rewrap' || left.draft.known.advance === 'made') return true
-    return recentForMs(asked.transitKey, await keys.read(asked.transitKey, signal), clock.now()) > 0
+  async function isRecent({ transitKey }: Wanted, signal: AbortSignal): Promise<boolean> {
+    return recentForMs(transitKey, await keys.read(transitKey, signal), clock.now()) > 0
   }
 }
 
-function askedOf(work: Work, key: RotatableKey): Wanted {
+/**
+ * Whether to finish what was left is what is asked. An intent may be a month old, or somebody's invention: finishing it is a
+ * rotation only if Vault has made a version lately.
+ */
+export async function comesTo(left: Wanted, asked: Wanted, isRecent: () => Promise<boolean>): Promise<boolean> {
+  if (left.retire !== asked.retire) return false
+  if (asked.mode === 'rewrap' || left.draft.known.advance === 'made') return true
+  return await isRecent()
+}
+
+export function askedOf(work: Work, key: RotatableKey): Wanted {
   const { caller } = work.grant
   return wantedOf(work, key, { ...work.order, by: `${caller.namespace}/${caller.serviceAccount}` })
 }
 
-function wantedOf(
-  { rotating, told }: Work,
+export function wantedOf(
+  { rotating, onEvent }: Work,
   { transitKey, secrets }: RotatableKey,
   { mode, retire, by }: Pick<Intent, 'mode' | 'retire' | 'by'>,
 ): Wanted {
-  return { rotating, transitKey, secrets, mode, retire, by, draft: draftOf(transitKey, secrets, told) }
+  return { rotating, transitKey, secrets, mode, retire, by, draft: draftOf(transitKey, secrets, onEvent) }
 }

@@ -5,14 +5,16 @@
 import { createHash } from 'node:crypto'
 import type { SecretUnder } from '../../policy/secrets-under.ts'
 import type { JournalState, Known } from './journal-state.ts'
+import { DIGEST_CHARS, digestsIn } from './journal-state.ts'
 import { idOf } from './wanted.ts'
 
 /** How long a Secret that left the policy counts. */
 const DROPPED_FOR_MS = 7 * 86_400_000
-/** So many that nobody finds a Secret of their own with the digest of another's. */
-const DIGEST_CHARS = 10
 /** Stands for the Secrets that were too many to remember. */
-const UNTOLD = '*'
+const UNTOLD = '*'.repeat(DIGEST_CHARS)
+
+/** Why it is not known how many left: the Lease had no room for them, or lost what it remembered. */
+export type Untold = 'too-many' | 'forgotten'
 
 /** What is to be known of the key from now on. */
 export function remembered(
@@ -38,16 +40,13 @@ export function droppedOf(
   key: string,
   secrets: readonly SecretUnder[],
   nowMs: number,
-): number | 'unknown' {
+): number | Untold {
   const { dropped } = remembered(state.known, key, secrets, nowMs)
+  if (Object.hasOwn(dropped, UNTOLD)) return 'too-many'
   const forgot = state.forgotAtMs !== undefined && nowMs - state.forgotAtMs < DROPPED_FOR_MS
-  return forgot || Object.hasOwn(dropped, UNTOLD) ? 'unknown' : Object.keys(dropped).length
+  return forgot ? 'forgotten' : Object.keys(dropped).length
 }
 
 function digestOf(secret: SecretUnder): string {
   return createHash('sha256').update(idOf(secret)).digest('base64url').slice(0, DIGEST_CHARS)
-}
-
-function digestsIn(text: string): readonly string[] {
-  return text.match(/.{10}/g) ?? []
 }

@@ -1,10 +1,11 @@
 /** Claim, Wanted -> Intended. What is to happen stands on the Lease before anything does; what stands there already is taken up. */
 import type { Clock } from '../../clock.ts'
+import { KeyholeError } from '../../errors.ts'
 import type { TransitKey } from '../../policy/schema.ts'
 import type { Effects } from './effects.ts'
 import type { Claim } from './journal.ts'
 import type { Intent } from './journal-state.ts'
-import { intentFor, withIntent } from './journal-state.ts'
+import { hasRoom, intentFor, withIntent } from './journal-state.ts'
 import type { Keys } from './keys.ts'
 import { targetOf } from './plan.ts'
 import type { TransitKeyInfo } from './ports.ts'
@@ -29,10 +30,11 @@ export function intender({ keys, effects, clock }: { keys: Keys; effects: Effect
     const info = await keys.read(transitKey, claim.signal)
     const found = intentFor(claim.state(), transitKey.name)
     const flaw = found && disbelief(found, transitKey, info)
+    const intent = found === undefined || flaw !== undefined ? intentOf(wanted, info, clock.now(), found) : found
+    if (intent !== found && !hasRoom(withIntent(claim.state(), intent))) throw leaseFull()
     if (flaw !== undefined) {
       await effects.tell(rotating, { phase: 'discarded', transitKeys: [transitKey.name], why: flaw })
     }
-    const intent = found === undefined || flaw !== undefined ? intentOf(wanted, info, clock.now(), found) : found
     if (intent !== found) await claim.write((state) => withIntent(state, intent))
     draft.stage('intend', { from: intent.from, to: intent.target })
     const { latestVersion, minDecryptionVersion } = info
@@ -62,6 +64,17 @@ export function disbelief(
   const isAdmin = key.rotation.admins.some((admin) => `${admin.namespace}/${admin.serviceAccount}` === by)
   return isAdmin ? undefined : 'not-an-admin'
 }
+
+/** The other keys' intents are what another rotation finds its way by: this one may not displace them. */
+function leaseFull(): KeyholeError {
+  return new KeyholeError('LEASE_UNUSABLE', {
+    why: LEASE_FULL,
+    fix: 'The Lease has no room for another unfinished rotation, so nothing of this key was begun. Mend what keeps the other keys from being finished, rotate those, then this one.',
+  })
+}
+
+/** Of one key: those whose intent stands there can go on. */
+export const LEASE_FULL = 'lease-full'
 
 /** A raise that nobody has looked after yet is remembered, whatever else of an intent is not believed. */
 function intentOf(wanted: Wanted, info: TransitKeyInfo, nowMs: number, before: Intent | undefined): Intent {

@@ -1,5 +1,5 @@
 /**
- * What the Lease remembers between two processes, as one annotation of at most 64 KiB. Whoever may edit the Lease can
+ * What the Lease remembers between two processes, as one annotation of at most 192 KiB. Whoever may edit the Lease can
  * write anything there, so it is read as hostile: what does not have exactly this shape is no state at all.
  */
 import * as z from 'zod'
@@ -53,6 +53,8 @@ export interface Last {
 export interface LastKey extends Counts {
   readonly key: string
   readonly complete: boolean
+  /** It came to its end, whatever was blocked or withheld: a version that it was to make is made. */
+  readonly ended?: boolean | undefined
 }
 
 /** Secrets by what became of them. */
@@ -104,8 +106,10 @@ export function withoutIntent(state: JournalState, key: string): JournalState {
   return { ...state, intents: state.intents.filter((intent) => intent.key !== key) }
 }
 
-/** Of the annotation; the API server itself takes 256 KiB of all annotations together. */
-export const MAX_STATE_BYTES = 64 * 1024
+/** Of the annotation; the API server itself takes 256 KiB of all annotations together, and others may have theirs. */
+export const MAX_STATE_BYTES = 192 * 1024
+/** Of a Secret that is known by its digest. So many that nobody finds a Secret of their own with the digest of another's. */
+export const DIGEST_CHARS = 10
 export const MAX_FAILURES = 50
 
 const name = z.string().min(1).max(253)
@@ -118,6 +122,8 @@ const mode = z.enum(['rotate', 'rewrap'])
 const retire = z.enum(['after-grace', 'now', 'never'])
 const hash = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/)
 const idempotency = z.strictObject({ key: hash, request: hash })
+
+const digests = z.string().regex(/^(?:[A-Za-z0-9_*-]{10})*$/)
 
 const State = z.strictObject({
   intents: z.array(
@@ -157,6 +163,7 @@ const State = z.strictObject({
           z.strictObject({
             key: name,
             complete: z.boolean(),
+            ended: z.boolean().optional(),
             rewrapped: count,
             current: count,
             blocked: count,
@@ -170,11 +177,9 @@ const State = z.strictObject({
   known: z.array(
     z.strictObject({
       key: name,
-      secrets: z
-        .string()
-        .regex(/^(?:[A-Za-z0-9_-]{10})*$/)
-        .nullable(),
-      dropped: z.record(z.string().max(10), time),
+      secrets: digests.nullable(),
+      // By when they left: many leave at once, and then the time is written once.
+      dropped: z.array(z.strictObject({ sinceMs: time, secrets: digests })).transform(ungrouped),
     }),
   ),
   forgotAtMs: time.optional(),
@@ -192,14 +197,66 @@ export function parseState(text: string): JournalState | undefined {
   }
 }
 
-/** Within the bound. Intents are never dropped; where what is known of keys had to be, that it was is. */
+/**
+ * Within the bound, for a state that has room: intents are never dropped; where what is known of keys had to be, that it was
+ * is.
+ */
 export function formatState(state: JournalState, nowMs: number): string {
   for (const smaller of shrinking(state)) {
-    const text = JSON.stringify(smaller)
+    const text = written(smaller)
     if (Buffer.byteLength(text) <= MAX_STATE_BYTES) return text
   }
-  const { intents, run } = state
-  return JSON.stringify({ intents, run, known: [], forgotAtMs: nowMs })
+  return written(bare(state, nowMs))
+}
+
+/**
+ * Whether its intents can be written, also with what each comes to note of a raise. What is larger would be read as no state
+ * at all, and with it every intent that there was.
+ */
+export function hasRoom(state: JournalState): boolean {
+  const intents = state.intents.map((intent) => ({ ...intent, raising: { before: HIGHEST, after: HIGHEST } }))
+  return Buffer.byteLength(written(bare({ ...state, intents }, HIGHEST))) + RUN_BYTES <= MAX_STATE_BYTES
+}
+
+const HIGHEST = Number.MAX_SAFE_INTEGER
+/** Whichever run comes to write them. */
+const RUN_BYTES = 1_024
+
+function bare({ intents, run }: JournalState, nowMs: number): JournalState {
+  return { intents, run, known: [], forgotAtMs: nowMs }
+}
+
+function written({ known, ...state }: JournalState): string {
+  return JSON.stringify({ ...state, known: known.map((one) => ({ ...one, dropped: grouped(one.dropped) })) })
+}
+
+type Dropped = Known['dropped']
+
+interface Group {
+  readonly sinceMs: number
+  /** Digests, end to end. */
+  readonly secrets: string
+}
+
+function grouped(dropped: Dropped): readonly Group[] {
+  const digestsBy = new Map<number, string[]>()
+  for (const [digest, sinceMs] of Object.entries(dropped)) {
+    const together = digestsBy.get(sinceMs)
+    if (together === undefined) digestsBy.set(sinceMs, [digest])
+    else together.push(digest)
+  }
+  return [...digestsBy].map(([sinceMs, all]) => ({ sinceMs, secrets: all.join('') }))
+}
+
+function ungrouped(groups: readonly Group[]): Dropped {
+  return Object.fromEntries(
+    groups.flatMap(({ sinceMs, secrets }) => digestsIn(secrets).map((digest) => [digest, sinceMs] as const)),
+  )
+}
+
+/** Of digests that stand end to end. */
+export function digestsIn(text: string): readonly string[] {
+  return text.match(/.{10}/g) ?? []
 }
 
 /**
@@ -217,6 +274,6 @@ function* shrinking({ last, ...state }: JournalState): Generator<JournalState> {
   }
 }
 
-function sizeOf(known: Known): number {
-  return JSON.stringify(known).length
+function sizeOf({ secrets, dropped }: Known): number {
+  return (secrets?.length ?? 0) + Object.keys(dropped).length * DIGEST_CHARS
 }

@@ -1,5 +1,6 @@
 /** The Transit key itself: read at any time, changed only behind the fence. */
 import type { Clock } from '../../clock.ts'
+import { pause } from '../../clock.ts'
 import { KeyholeError } from '../../errors.ts'
 import type { Token } from '../../opaque.ts'
 import type { TransitKey } from '../../policy/schema.ts'
@@ -9,12 +10,14 @@ import { loginRefusal } from '../vault-sessions.ts'
 import type { Begun } from './effects.ts'
 import type { Claim } from './journal.ts'
 import type { Patience } from './patience.ts'
-import { isKind, isTransient, pause } from './patience.ts'
+import { isKind, isTransient, ONCE } from './patience.ts'
 import type { TransitKeyInfo, TransitRotation } from './ports.ts'
 
 export interface Keys {
   /** @throws KeyholeError KEY_UNUSABLE, VAULT_UNAVAILABLE, VAULT_SEALED. */
   read(key: TransitKey, signal: AbortSignal): Promise<TransitKeyInfo>
+  /** As `read`, with one try: whoever asks within a request should hear why it fails before its deadline does. */
+  glance(key: TransitKey, signal: AbortSignal): Promise<TransitKeyInfo>
   /** Adds a version, unless there is `target` by now. @throws UpstreamError as it came: whether it was added is for the caller to find out. */
   addVersion(begun: Begun, key: TransitKey, target: number, claim: Claim): Promise<void>
   /** @throws as `addVersion`. */
@@ -33,9 +36,15 @@ export interface KeysOptions {
   readonly role: string
 }
 
+interface Mortal {
+  readonly token: Token
+  readonly diesAtMs: number
+  readonly lifeMs: number
+}
+
 export function transitKeyring({ transit, sessions, logins, clock, patiently, role }: KeysOptions): Keys {
   const roleOf = (key: TransitKey) => key.vaultRoles.rotate ?? role
-  let mayTakeEffectUntilMs = 0
+  let mayTakeEffect = { untilMs: 0, lifeMs: 0 }
 
   /**
    * With a Vault token that was born after the Lease was renewed and dies before it does: a process that is stopped in
@@ -49,34 +58,32 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
   ): Promise<void> {
     for (const isLast of [false, true]) {
       await claim.renew(isLast ? 0 : freshMs)
-      const { token, diesAtMs } = await tokenWithin(key, claim)
+      const { token, diesAtMs, lifeMs } = await tokenWithin(key, claim)
       try {
         return await act(token)
       } catch (error) {
-        if (isTransient(error) || isKind(error, 'aborted')) mayTakeEffectUntilMs = diesAtMs
+        if (isTransient(error) || isKind(error, 'aborted')) mayTakeEffect = { untilMs: diesAtMs, lifeMs }
         if (isLast || !isKind(error, 'forbidden')) throw error
       }
     }
   }
 
-  async function tokenWithin(
-    key: TransitKey,
-    claim: Claim,
-  ): Promise<{ readonly token: Token; readonly diesAtMs: number }> {
+  async function tokenWithin(key: TransitKey, claim: Claim): Promise<Mortal> {
     const { token, leaseSeconds } = await patiently(claim.signal, () => logins.login(roleOf(key), claim.signal)).catch(
       (error: unknown) => {
         throw rotationRefusal(loginRefusal(error))
       },
     )
-    const diesAtMs = clock.now() + leaseSeconds * 1000
-    if (diesAtMs <= claim.heldUntilMs()) return { token, diesAtMs }
+    const lifeMs = leaseSeconds * 1000
+    const diesAtMs = clock.now() + lifeMs
+    if (diesAtMs <= claim.heldUntilMs()) return { token, diesAtMs, lifeMs }
     throw new KeyholeError('KEY_UNUSABLE', {
       why: 'vault-token-outlives-lease',
       fix: 'set token_ttl=10s token_type=batch on the Vault role that rotates: its tokens must end before the Lease does',
     })
   }
 
-  async function read(key: TransitKey, signal: AbortSignal): Promise<TransitKeyInfo> {
+  async function readWith(patiently: Patience, key: TransitKey, signal: AbortSignal): Promise<TransitKeyInfo> {
     const { mount, name } = key
     const info = await patiently(signal, () =>
       sessions.use(roleOf(key), signal, (token) => transit.readKey({ token, mount, key: name }, signal)),
@@ -90,8 +97,11 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
     })
   }
 
+  const read: Keys['read'] = (key, signal) => readWith(patiently, key, signal)
+
   return {
     read,
+    glance: (key, signal) => readWith(ONCE, key, signal),
     async addVersion(_begun, key, target, claim) {
       let isFirst = true
       await fenced(key, claim, FRESH_MS, async (token) => {
@@ -106,7 +116,8 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
         transit.setMinDecryptionVersion({ token, mount: key.mount, key: key.name, version }, claim.signal),
       ),
     async settled(signal) {
-      const leftMs = mayTakeEffectUntilMs - clock.now()
+      // No longer than it lives, also where the clock was set back.
+      const leftMs = Math.min(mayTakeEffect.untilMs - clock.now(), mayTakeEffect.lifeMs)
       if (leftMs > 0) await pause(clock, leftMs, signal)
     },
   }

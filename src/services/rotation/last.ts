@@ -20,7 +20,10 @@ export function lastOf({ id, order, finishedAtMs, reports }: Ended): Last {
   return {
     id,
     finishedAtMs,
-    keys: reports.map((report) => ({ key: report.key, complete: report.complete, ...countsOf([report]) })),
+    keys: reports.map((report) => {
+      const { key, complete, failure } = report
+      return { key, complete, ended: failure === undefined, ...countsOf([report]) }
+    }),
     failures: failures.slice(0, MAX_FAILURES),
     idempotency: order.idempotency,
   }

@@ -4,6 +4,7 @@
  * value is moved in the next round.
  */
 import type { Clock } from '../../clock.ts'
+import { pause } from '../../clock.ts'
 import type { BlockedCode } from '../../contract.ts'
 import type { UpstreamKind } from '../../errors.ts'
 import { KeyholeError, UpstreamError } from '../../errors.ts'
@@ -14,7 +15,7 @@ import type { Begun, Effects } from './effects.ts'
 import { CHUNK, inHand } from './in-hand.ts'
 import type { Inspect, Inspected, Located } from './inspect.ts'
 import { isBlocked } from './inspect.ts'
-import { isTransient, pause } from './patience.ts'
+import { isTransient } from './patience.ts'
 import type { Gate } from './pool.ts'
 import { all, chunks } from './pool.ts'
 import type { DataChange, SecretStore, Unwritten } from './ports.ts'
@@ -53,24 +54,27 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
     const { wanted, intent, claim } = advanced.intended
     wanted.draft.stage('move', { to: intent.target })
     let done = 0
+    const count = (more: number) => {
+      if (more === 0) return
+      done += more
+      wanted.draft.progress('move', done)
+      claim.progress(more)
+    }
     let isAnswered = false
     for (const chunk of chunks(wantedSecrets, CHUNK)) {
-      isAnswered = await moveAll(advanced, chunk, isAnswered)
-      done += chunk.length
-      wanted.draft.progress('move', done)
-      claim.progress(chunk.length)
+      isAnswered = await moveAll({ advanced, count }, chunk, isAnswered)
     }
     return { advanced, secrets: wantedSecrets } as Partial<Moved> as Moved
   }
 
   /** Answers whether the API server has taken any write, or needed none, by now. */
-  async function moveAll(advanced: Advanced, chunk: readonly SecretUnder[], isAnswered: boolean): Promise<boolean> {
-    const { wanted, claim } = advanced.intended
+  async function moveAll(moving: Moving, chunk: readonly SecretUnder[], isAnswered: boolean): Promise<boolean> {
+    const { wanted, claim } = moving.advanced.intended
     let due = chunk
     let again: readonly Again[] = []
     for (let round = 0; round < MAX_ROUNDS && due.length > 0; round += 1) {
       if (round > 0) await pause(clock, round * ROUND_PAUSE_MS, claim.signal)
-      again = await moveOnce(advanced, due)
+      again = await moveOnce(moving, due)
       due = again.map(({ secret }) => secret)
     }
     const [unanswered] = again.filter(({ error }) => error !== undefined)
@@ -81,19 +85,20 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
       if (error === undefined) wanted.draft.contended(secret)
       else wanted.draft.blocked({ secret, blocked: 'UNANSWERED', gitops: undefined })
     }
+    moving.count(again.length)
     return isNow
   }
 
   /** Answers with those that have to be looked at again. */
-  async function moveOnce(advanced: Advanced, due: readonly SecretUnder[]): Promise<readonly Again[]> {
-    const { signal } = advanced.intended.claim
+  async function moveOnce(moving: Moving, due: readonly SecretUnder[]): Promise<readonly Again[]> {
+    const { signal } = moving.advanced.intended.claim
     const again: Again[] = []
     const few = inHand(due, gate, (secret) => begin(signal, () => inspect(secret, signal)))
-    for await (const found of few) again.push(...(await moveFound(advanced, found)))
+    for await (const found of few) again.push(...(await moveFound(moving, found)))
     return again
   }
 
-  async function moveFound(advanced: Advanced, found: readonly Inspected[]): Promise<readonly Again[]> {
+  async function moveFound({ advanced, count }: Moving, found: readonly Inspected[]): Promise<readonly Again[]> {
     const { claim, wanted, intent } = advanced.intended
     const { draft, transitKey } = wanted
     const old: Old[] = []
@@ -109,7 +114,13 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
       draft.blocked({ ...outcome.one, blocked: outcome.blocked })
       return []
     })
-    const again = await all(changes, (change) => write(advanced, change))
+    // What needs no write, or can have none, is done with.
+    count(found.length - changes.length)
+    const again = await all(changes, async (change) => {
+      const unfinished = await write(advanced, change)
+      if (unfinished === undefined) count(1)
+      return unfinished
+    })
     return again.filter((one) => one !== undefined)
   }
 
@@ -129,8 +140,10 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
     try {
       const unwritten = await effects.record(wanted.rotating, what, put, (result) => result === undefined)
       if (unwritten === 'changed') return { secret }
-      if (unwritten === undefined) wanted.draft.rewrapped(secret, gitops)
-      else wanted.draft.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })
+      if (unwritten === undefined) {
+        wanted.draft.rewrapped(secret, gitops)
+        wanted.draft.found(change.to)
+      } else wanted.draft.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })
       return undefined
     } catch (error) {
       claim.signal.throwIfAborted()
@@ -157,6 +170,12 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
 const UNWRITTEN: Readonly<Record<Exclude<Unwritten, 'changed'>, BlockedCode>> = {
   missing: 'SECRET_MISSING',
   immutable: 'IMMUTABLE',
+}
+
+interface Moving {
+  readonly advanced: Advanced
+  /** So many more Secrets are done. */
+  readonly count: (more: number) => void
 }
 
 /** With only the parts that are below the target. */
@@ -192,5 +211,7 @@ function changeOf(old: Old, made: readonly Made[], target: number): Change {
     from: stored,
     to: Buffer.from(ciphertext).toString('base64'),
   }))
-  return { old, data, from: Math.min(...old.parts.map(({ keyVersion }) => keyVersion)), to: target }
+  const from = Math.min(...old.parts.map(({ keyVersion }) => keyVersion))
+  // The newest that there was: somebody else may have made one after the target.
+  return { old, data, from, to: Math.min(...made.map(({ keyVersion }) => keyVersion)) }
 }

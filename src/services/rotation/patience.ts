@@ -1,5 +1,6 @@
 /** Calls that may be repeated are, for a while: a rotation at three in the morning should outlast a Vault that restarts. */
 import type { Clock } from '../../clock.ts'
+import { pause } from '../../clock.ts'
 import type { UpstreamKind } from '../../errors.ts'
 import { UpstreamError } from '../../errors.ts'
 
@@ -43,19 +44,10 @@ export function patience(clock: Clock, pausesMs: readonly number[] = PAUSES_MS):
   }
 }
 
-const PAUSES_MS = [200, 500, 1_000, 2_000, 4_000, 8_000]
-
-/** @throws the signal's reason. */
-export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+/** No patience: for what is asked within a request, whose deadline is shorter than any of this. */
+export const ONCE: Patience = async (signal, act) => {
   signal.throwIfAborted()
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const cancel = clock.after(ms, resolve)
-  const giveUp = () => reject(signal.reason as Error)
-  signal.addEventListener('abort', giveUp)
-  try {
-    await promise
-  } finally {
-    cancel()
-    signal.removeEventListener('abort', giveUp)
-  }
+  return await act()
 }
+
+const PAUSES_MS = [200, 500, 1_000, 2_000, 4_000, 8_000]

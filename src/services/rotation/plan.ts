@@ -1,6 +1,7 @@
 /** What a rotation decides, as pure functions: a rotation and its dry run ask the same ones. */
 import type { RetirementWhy } from '../../contract.ts'
 import type { TransitKey } from '../../policy/schema.ts'
+import type { Untold } from './dropped.ts'
 import type { TransitKeyInfo } from './ports.ts'
 import type { Wanted } from './wanted.ts'
 
@@ -43,8 +44,8 @@ export interface Standing {
   readonly left: number
   readonly gitops: number
   readonly policyChanged: boolean
-  /** Secrets that the policy had under this key not long ago; `unknown`: more than could be remembered. */
-  readonly dropped: number | 'unknown'
+  /** Secrets that the policy had under this key not long ago, or why they are not known. */
+  readonly dropped: number | Untold
 }
 
 export type Retirement = { readonly raiseTo: number } | { readonly why: RetirementWhy; readonly detail: string }
@@ -84,14 +85,37 @@ export function retirementOf(standing: Standing): Retirement {
   if (standing.policyChanged) {
     return withheld('policy-changed', 'The policy changed meanwhile. The next rotation retires, if it stands still.')
   }
-  if (standing.dropped !== 0) {
-    const count =
-      standing.dropped === 'unknown' ? 'More Secrets than keyhole remembers were' : `${standing.dropped} Secrets were`
-    return withheld('secrets-dropped', `${count} taken out of the policy lately, and may hold an old version still.`)
+  const { dropped } = standing
+  if (typeof dropped !== 'number') return withheld('secrets-unknown', UNTOLD[dropped])
+  if (dropped > 0) {
+    const detail = `${dropped} Secrets were taken out of the policy lately, and may hold an old version still.`
+    return withheld('secrets-dropped', detail)
   }
   if (raiseTo <= before)
     return withheld('nothing-older', `Some Secret holds version ${lowest}, the oldest that is usable.`)
   return { raiseTo }
+}
+
+export const RAISED = {
+  done: true,
+  why: 'raised',
+  detail: 'Older versions do not open any more.',
+} as const
+
+/** A version that is compromised opens nothing any more; whoever asks for that now is not done before. */
+export function isRetiredAsAsked(
+  { retire }: Pick<Wanted, 'retire'>,
+  target: number,
+  minDecryptionVersion: number,
+): boolean {
+  return retire !== 'now' || minDecryptionVersion >= target
+}
+
+const UNTOLD: Readonly<Record<Untold, string>> = {
+  'too-many':
+    'The policy has more Secrets than the Lease of this rotator can remember, about 19,000 under all its TransitKeys together, so it is not known whether one left lately. Let another rotator, with a policy and a Lease of its own, have some of the TransitKeys.',
+  forgotten:
+    'What the Lease remembered was lost, so it is not known which Secrets left the policy before. A rotation after seven days retires, if the Lease is left alone.',
 }
 
 function withheld(why: RetirementWhy, detail: string): Retirement {

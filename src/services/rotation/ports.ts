@@ -14,7 +14,7 @@ export interface HeldSecret {
   readonly data: ReadonlyMap<string, string>
   readonly labels: ReadonlyMap<string, string>
   readonly annotations: ReadonlyMap<string, string>
-  /** Names of the field managers in `metadata.managedFields`. */
+  /** Names of the field managers in `metadata.managedFields`, each once. */
   readonly managers: readonly string[]
 }
 
@@ -43,12 +43,13 @@ export interface SecretStore {
 
 /** A Lease, as far as a holder needs it. */
 export interface LeaseRecord {
-  /** What a compare-and-swap compares. */
+  /** What a compare-and-swap compares; empty for a Lease that is not there yet. */
   readonly resourceVersion: string
   /** Empty: nobody holds it. */
   readonly holder: string
   /** Epoch ms; 0 where it was never held. */
   readonly renewedAtMs: number
+  /** Written in whole seconds, rounded up: others then wait longer, not shorter. */
   readonly durationMs: number
   /** How often it changed hands. */
   readonly transitions: number
@@ -76,7 +77,7 @@ export interface TransitKeyInfo {
   readonly derived: boolean
   readonly latestVersion: number
   readonly minDecryptionVersion: number
-  /** Epoch ms by version, of those that there are still. */
+  /** Epoch ms by version. Vault tells of the versions from minDecryptionVersion on; the latest is always there. */
   readonly createdAtMs: ReadonlyMap<number, number>
 }
 
@@ -94,7 +95,7 @@ export interface RewrapItem {
   readonly context?: string
 }
 
-/** What became of one item of a batch. */
+/** What became of one item. */
 export type Rewrapped =
   | { readonly ciphertext: string; readonly keyVersion: number }
   /** How Transit refused it, e.g. `not-authentic`. */
@@ -105,11 +106,14 @@ export interface TransitRotation {
   readKey(request: TransitKeyRequest, signal: AbortSignal): Promise<TransitKeyInfo>
   /** Adds a version: each call does. @throws UpstreamError; after `timeout` or `unavailable` it may have been added all the same. */
   rotateKey(request: TransitKeyRequest, signal: AbortSignal): Promise<void>
-  /** Vault takes a lower one, too: that it only ever rises is the caller's to see to. @throws UpstreamError */
+  /**
+   * Vault takes a lower one, too: that it only ever rises is the caller's to see to.
+   * @throws UpstreamError; `bad-request` beyond the latest version.
+   */
   setMinDecryptionVersion(request: TransitKeyRequest & { readonly version: number }, signal: AbortSignal): Promise<void>
   /**
    * Under the latest version, at most 250 items: as many outcomes, in the order of the items.
-   * @throws UpstreamError for the batch as a whole; `too-large` when Vault takes no batch of this size.
+   * @throws UpstreamError for the batch as a whole; `too-large` where a smaller batch may pass.
    */
   rewrap(
     request: TransitKeyRequest & { readonly items: readonly RewrapItem[] },

@@ -4,6 +4,7 @@
  * writer of the Transit key.
  */
 import type { Clock } from '../../clock.ts'
+import { pause } from '../../clock.ts'
 import { rotationRefusal } from '../upstream.ts'
 import { droppedOf } from './dropped.ts'
 import type { Effects } from './effects.ts'
@@ -14,9 +15,9 @@ import type { Intended } from './intend.ts'
 import { withIntent } from './journal-state.ts'
 import type { Keys } from './keys.ts'
 import type { Patience } from './patience.ts'
-import { isTransient, pause } from './patience.ts'
+import { isTransient } from './patience.ts'
 import type { Retirement } from './plan.ts'
-import { retirementOf } from './plan.ts'
+import { isRetiredAsAsked, RAISED, retirementOf } from './plan.ts'
 import type { Gate } from './pool.ts'
 import type { Verified, Verify } from './verify.ts'
 
@@ -79,21 +80,29 @@ export function retirer({
   }
 
   async function retire(verified: Verified): Promise<Retired> {
+    const { intent, wanted } = verified.moved.advanced.intended
+    const min = await minAfter(verified)
+    if (!isRetiredAsAsked(intent, intent.target, min)) wanted.draft.stillOpens()
+    return { verified } as Partial<Retired> as Retired
+  }
+
+  /** Raises the minimum where nothing withholds that, and answers with what it is then. */
+  async function minAfter(verified: Verified): Promise<number> {
     const { intended } = verified.moved.advanced
     const { wanted, claim, intent } = intended
     const { transitKey, draft } = wanted
-    const permit = { verified } as Partial<Retired> as Retired
-    if (draft.known.retirement?.why === 'fell-back') return permit
-    let plan = planOf(verified, intended.info.minDecryptionVersion)
+    const { minDecryptionVersion: found } = intended.info
+    if (draft.known.retirement?.why === 'fell-back') return draft.known.minDecryptionVersion?.after ?? found
+    let plan = planOf(verified, found)
     if (!('why' in plan) && intent.retire === 'now') {
       await pause(clock, LOOK_AGAIN_MS, AbortSignal.any([claim.signal, halt]))
       const again = await verify(verified.moved)
       for (const secret of again.astray) draft.contended(secret)
-      plan = planOf(again, intended.info.minDecryptionVersion)
+      plan = planOf(again, found)
     }
     if ('why' in plan) {
       draft.known.retirement = wasRaised(intended) ? RAISED : { done: false, ...plan }
-      return permit
+      return found
     }
     const { minDecryptionVersion: before } = await keys.read(transitKey, claim.signal)
     // Only ever up: Vault would take a lower one, too, and revive a compromised version.
@@ -101,10 +110,10 @@ export function retirer({
       draft.known.retirement = { done: false, why: 'nothing-older', detail: `Versions from ${before} on are usable.` }
       // An earlier attempt's raise, that has only now taken effect.
       if (intent.raising?.after === before) await lookAfter(intended, intent.raising)
-      return permit
+      return before
     }
     await raise(intended, before, plan.raiseTo)
-    return permit
+    return draft.known.minDecryptionVersion?.after ?? before
   }
 
   async function raise(intended: Intended, before: number, after: number): Promise<void> {
@@ -179,12 +188,6 @@ export function retirer({
 }
 
 type Raising = NonNullable<Intended['intent']['raising']>
-
-const RAISED = {
-  done: true,
-  why: 'raised',
-  detail: 'Older versions do not open any more.',
-} as const
 
 /** By an earlier attempt of the same intent, and not put back. */
 function wasRaised({ intent, info }: Intended): boolean {

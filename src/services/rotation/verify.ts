@@ -50,7 +50,10 @@ export function verifier({ inspect, rewrap, gate, halt }: VerifyOptions): Verify
           draft.blocked({ ...one, blocked: outcome.blocked })
           continue
         }
-        if (one.version !== undefined) lowest = Math.min(lowest, one.version)
+        if (one.version !== undefined) {
+          lowest = Math.min(lowest, one.version)
+          draft.found(one.version)
+        }
         if ((one.version ?? intent.target) >= intent.target) draft.current(one.secret, one.gitops)
         else if (one.immutable) draft.blocked({ ...one, blocked: 'IMMUTABLE' })
         // Why it could not be moved is told already: what keyhole has no right to write is not contended.

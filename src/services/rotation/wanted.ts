@@ -33,22 +33,27 @@ export interface Draft {
   /** Somebody else keeps writing it; perhaps the tool that was seen on it. */
   contended(secret: SecretUnder): void
   isBlocked(secret: SecretUnder): boolean
+  /** A Secret has this version: newer than the target where somebody else made one meanwhile. */
+  found(version: number): void
+  /** Old versions were to lose their use now, and have not: whatever withheld that, the key is not done. */
+  stillOpens(): void
   /** Counts by outcome; what nothing was said of is left. */
   counts(): Readonly<Record<SecretReport['outcome'], number>>
   gitops(): number
   report(failure?: KeyholeError): KeyReport
 }
 
-/** @param told gets each step as it is made. */
+/** @param onEvent gets each step as it is made. */
 export function draftOf(
   transitKey: TransitKey,
   secrets: readonly SecretUnder[],
-  told: (event: RotationEvent) => void,
+  onEvent: (event: RotationEvent) => void,
 ): Draft {
   const reports = new Map<string, SecretReport>(
     secrets.map((secret) => [idOf(secret), { ...nameOf(secret), outcome: 'left' }]),
   )
   const known: Draft['known'] = {}
+  let isRetired = true
   const key = transitKey.name
 
   function note(
@@ -71,16 +76,23 @@ export function draftOf(
 
   return {
     known,
-    stage: (stage, versions = {}) => told({ type: 'step', key, stage, ...versions }),
-    progress: (stage, done) => told({ type: 'progress', key, stage, done, total: secrets.length }),
+    stage: (stage, versions = {}) => onEvent({ type: 'step', key, stage, ...versions }),
+    progress: (stage, done) => onEvent({ type: 'progress', key, stage, done, total: secrets.length }),
     rewrapped: (secret, gitops) => note(secret, { outcome: 'rewrapped' }, gitops),
     current(secret, gitops) {
-      // What was moved a moment ago is found in its place now, and was moved all the same.
-      if (reports.get(idOf(secret))?.outcome !== 'rewrapped') note(secret, { outcome: 'current' }, gitops)
+      // What was moved a moment ago is found in its place now, and was moved all the same; whoever else writes it may be new.
+      const before = reports.get(idOf(secret))
+      note(secret, { outcome: before?.outcome === 'rewrapped' ? 'rewrapped' : 'current' }, gitops ?? before?.gitops)
     },
     blocked,
     contended: (secret) => blocked({ secret, blocked: 'CONTENDED', gitops: reports.get(idOf(secret))?.gitops }),
     isBlocked: (secret) => reports.get(idOf(secret))?.outcome === 'blocked',
+    found(version) {
+      known.to = Math.max(known.to ?? version, version)
+    },
+    stillOpens() {
+      isRetired = false
+    },
     counts,
     gitops: () => [...reports.values()].filter(({ gitops }) => gitops !== undefined).length,
     report(failure) {
@@ -89,7 +101,7 @@ export function draftOf(
       return {
         key,
         mount: transitKey.mount,
-        complete: failure === undefined && found.blocked === 0 && found.left === 0,
+        complete: failure === undefined && isRetired && found.blocked === 0 && found.left === 0,
         resumed,
         ...rest,
         secrets: [...reports.values()],

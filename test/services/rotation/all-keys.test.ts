@@ -3,7 +3,7 @@ import type { Code, KeyReport, RotationEvent } from '../../../src/contract.ts'
 import { KeyholeError, UpstreamError } from '../../../src/errors.ts'
 import { allKeysRotator } from '../../../src/services/rotation/all-keys.ts'
 import type { Intent } from '../../../src/services/rotation/journal-state.ts'
-import { withIntent } from '../../../src/services/rotation/journal-state.ts'
+import { hasRoom, withIntent } from '../../../src/services/rotation/journal-state.ts'
 import type { Order } from '../../../src/services/rotation/run.ts'
 import { grant, policyFrom, transitKey } from '../../policy/documents.ts'
 import { claimOf, keyOf, RUN, rotationGrantOf, stagesOf } from './stages.ts'
@@ -59,7 +59,7 @@ async function rotating(
           grant: rotationGrantOf(...asked.map((name) => keyOf(policy, name))),
           order,
           rotating: rotating_,
-          told: (event) => events.push(event),
+          onEvent: (event) => events.push(event),
         }),
       ),
   }
@@ -70,6 +70,22 @@ function outcomes(reports: readonly KeyReport[]): readonly string[] {
 }
 
 describe('rotateAll: a failure', () => {
+  test('for want of room on the Lease is of that key: what stands there already is finished, and makes some', async () => {
+    const { there, claim, versions, run } = await rotating(NAMES, { intent: { key: 'c' } })
+    const other = (index: number): Intent => ({
+      ...(claim.state().intents[0] as Intent),
+      // Of a size that leaves no gap in which another would fit.
+      key: `k${index}`,
+    })
+    let full = claim.state()
+    for (let next = full; hasRoom(next); next = withIntent(full, other(full.intents.length))) full = next
+    await claim.write(() => full)
+    expect(outcomes(await run())).toEqual(['a LEASE_UNUSABLE', 'b LEASE_UNUSABLE', 'c true'])
+    expect(versions()).toEqual([1, 1, 2])
+    expect(there.count(/^rotate [ab]/)).toBe(0)
+    expect(claim.state().intents).toHaveLength(full.intents.length - 1)
+  })
+
   test('of one key does not stop the next, and what was begun of it stays to be finished', async () => {
     const { there, claim, failures, versions, run } = await rotating()
     there.fail(/^rotate b/, new UpstreamError('vault', 'forbidden'), 2)

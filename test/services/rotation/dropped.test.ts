@@ -54,14 +54,14 @@ describe('what is known of a key', () => {
   test('may have lost any where they were too many to remember, for as long', () => {
     const since = next([{ key: 'payments', secrets: null, dropped: {} }], [a, b])
     expect(since.secrets).toHaveLength(20)
-    expect(left([since], [a, b], NOW + 7 * DAY - 1)).toBe('unknown')
+    expect(left([since], [a, b], NOW + 7 * DAY - 1)).toBe('too-many')
     expect(left([since], [a, b], NOW + 7 * DAY)).toBe(0)
   })
 
   test('may have lost any where all that was known was lost, for as long', () => {
     const state: JournalState = { intents: [], known: [], forgotAtMs: NOW }
-    expect(droppedOf(state, 'payments', [a], NOW)).toBe('unknown')
-    expect(droppedOf(state, 'payments', [a], NOW + 7 * DAY - 1)).toBe('unknown')
+    expect(droppedOf(state, 'payments', [a], NOW)).toBe('forgotten')
+    expect(droppedOf(state, 'payments', [a], NOW + 7 * DAY - 1)).toBe('forgotten')
     expect(droppedOf(state, 'payments', [a], NOW + 7 * DAY)).toBe(0)
   })
 })

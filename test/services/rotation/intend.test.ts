@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { RotationEvent } from '../../../src/contract.ts'
 import { UpstreamError } from '../../../src/errors.ts'
 import type { Intent } from '../../../src/services/rotation/journal-state.ts'
-import { withIntent } from '../../../src/services/rotation/journal-state.ts'
+import { hasRoom, withIntent } from '../../../src/services/rotation/journal-state.ts'
 import { claimOf, estateOf, RUN, wantedOf } from './stages.ts'
 
 /** What an earlier rotation has left on the Lease. */
@@ -24,7 +24,7 @@ function leftOver(over: Partial<Intent> = {}): Intent {
 async function intended(left: Intent | undefined, latest = 2, mode: 'rotate' | 'rewrap' = 'rotate') {
   const { there, key, stages } = estateOf({ 'payments/db': 1 }, { latest })
   const events: RotationEvent[] = []
-  const wanted = wantedOf(key, { mode, told: (event) => events.push(event) })
+  const wanted = wantedOf(key, { mode, onEvent: (event) => events.push(event) })
   const claim = await claimOf(there)
   if (left !== undefined) await claim.write((state) => withIntent(state, left))
   const permit = await stages.intend(claim, wanted)
@@ -108,18 +108,35 @@ describe('intend', () => {
     expect(known).toMatchObject({ from: 2, to: 2, advance: 'not-asked' })
   })
 
-  test('reports no lower version than there is', async () => {
-    // The target was 3; the key is at 3; that is what Secrets are rewrapped to.
-    const { known } = await intended(leftOver({ from: 1, target: 2 }), 2)
-    expect(known).toMatchObject({ from: 1, to: 2 })
-  })
-
   test('writes nothing where the key cannot be read', async () => {
     const { there, key, stages } = estateOf({ 'payments/db': 1 })
     there.fail(/^read payments/, new UpstreamError('vault', 'key-missing'))
     const claim = await claimOf(there)
     await expect(stages.intend(claim, wantedOf(key))).rejects.toMatchObject({ code: 'KEY_UNUSABLE' })
     expect(claim.state().intents).toEqual([])
+  })
+
+  test('refuses where the Lease has no room for another: nothing is discarded, nothing begun', async () => {
+    const { there, key, stages } = estateOf({ 'payments/db': 1 })
+    const claim = await claimOf(there)
+    const intents = Array.from({ length: 900 }, (_, index) => leftOver({ key: `${index}`.padStart(200, 'k') }))
+    const few = intents.slice(0, 400)
+    await claim.write((state) => ({ ...state, intents: few }))
+    await expect(stages.intend(claim, wantedOf(key))).resolves.toMatchObject({ intent: { key: 'payments' } })
+    for (const left of intents.slice(400)) {
+      if (hasRoom(withIntent(claim.state(), left))) await claim.write((state) => withIntent(state, left))
+    }
+    const before = there.lease()
+    const other = wantedOf({ ...key, transitKey: { ...key.transitKey, name: 'n'.repeat(253) } })
+    there.putKey('n'.repeat(253))
+    await expect(stages.intend(claim, other)).rejects.toMatchObject({
+      code: 'LEASE_UNUSABLE',
+      why: 'lease-full',
+      fix: expect.stringContaining('Mend what keeps the other keys'),
+    })
+    expect([there.lease(), there.records]).toEqual([before, []])
+    // One whose intent stands there can go on.
+    await expect(stages.intend(claim, wantedOf(key))).resolves.toMatchObject({ intent: { key: 'payments' } })
   })
 
   test('is no permit where the Lease cannot be written', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { UpstreamKind } from '../../../src/errors.ts'
 import { UpstreamError } from '../../../src/errors.ts'
 import type { Claim } from '../../../src/services/rotation/journal.ts'
 import type { Intent } from '../../../src/services/rotation/journal-state.ts'
@@ -181,6 +182,12 @@ describe('claim', () => {
   })
 })
 
+const LOSSES: [string, (there: World) => void][] = [
+  ['was taken by another process', (there) => there.setLease(leaseOf(there))],
+  ['was given to nobody', (there) => there.setLease(leaseOf(there, { holder: '' }))],
+  ['was deleted', (there) => there.setLease(undefined)],
+]
+
 describe('a claim', () => {
   test('is renewed each third of its duration, with how far the run is', async () => {
     const there = world()
@@ -218,6 +225,23 @@ describe('a claim', () => {
     expect(claim.signal.aborted).toBe(false)
   })
 
+  test('does not count as held for longer because somebody writes so on the Lease', async () => {
+    const there = world()
+    const claim = await claimed(there)
+    const until = claim.heldUntilMs()
+    const writing = Promise.withResolvers<void>()
+    there.fail(/write-lease/, () => {
+      there.setLease({ ...(there.lease() as LeaseRecord), renewedAtMs: there.clock.now() + 3_600_000 })
+      there.fail(/write-lease/, () => writing.promise)
+    })
+    const renewed = claim.renew()
+    await settled()
+    expect([there.count(/read-lease/), claim.heldUntilMs()]).toEqual([2, until])
+    writing.resolve()
+    await renewed
+    expect(there.lease()?.renewedAtMs).toBe(there.clock.now())
+  })
+
   test('whose answer was lost is looked for and written again', async () => {
     const there = world()
     const claim = await claimed(there)
@@ -228,12 +252,7 @@ describe('a claim', () => {
     expect(claim.state().intents).toEqual([INTENT])
   })
 
-  const losses: [string, (there: World) => void][] = [
-    ['was taken by another process', (there) => there.setLease(leaseOf(there))],
-    ['was given to nobody', (there) => there.setLease(leaseOf(there, { holder: '' }))],
-    ['was deleted', (there) => there.setLease(undefined)],
-  ]
-  test.each(losses)('that %s is lost, with all that runs under it', async (_, befall) => {
+  test.each(LOSSES)('that %s is lost, with all that runs under it', async (_, befall) => {
     const there = world()
     const claim = await claimed(there)
     befall(there)
@@ -346,12 +365,145 @@ describe('release', () => {
     expect(stateOf(there)).toEqual({ intents: [INTENT], known: [] })
   })
 
-  test('never fails: a Lease that cannot be given back runs out', async () => {
+  test.each<UpstreamKind>(['unavailable', 'timeout', 'throttled', 'garbage'])(
+    'is tried again where the API server answers with %s, and may look again for as long',
+    async (kind) => {
+      const there = world()
+      const claim = await claimed(there)
+      there.fail(/write-lease/, new UpstreamError('kubernetes', kind), 3)
+      there.fail(/read-lease/, new UpstreamError('kubernetes', kind), 2)
+      await there.elapsed(claim.release((state) => withIntent(state, INTENT)))
+      expect(there.lease()?.holder).toBe('')
+      expect(stateOf(there)).toEqual({ intents: [INTENT], known: [] })
+      expect(there.clock.timers()).toBe(0)
+    },
+  )
+
+  test('keeps what somebody else puts on the Lease in the same moment', async () => {
+    const there = world()
+    const claim = await claimed(there)
+    there.fail(/write-lease/, () => annotate(there, 'team', 'platform'))
+    await claim.release((state) => withIntent(state, INTENT))
+    expect(there.lease()?.holder).toBe('')
+    expect(there.lease()?.annotations.get('team')).toBe('platform')
+    expect(stateOf(there)).toEqual({ intents: [INTENT], known: [] })
+  })
+
+  test('whose answer was lost is looked for, and not written twice', async () => {
+    const there = world()
+    const claim = await claimed(there)
+    there.fail(/write-lease/, 'lost')
+    await there.elapsed(claim.release((state) => withIntent(state, INTENT)))
+    expect(there.lease()?.holder).toBe('')
+    expect(stateOf(there)).toEqual({ intents: [INTENT], known: [] })
+    expect(there.count(/write-lease/)).toBe(2)
+  })
+
+  test.each(LOSSES)('leaves alone what meanwhile %s', async (_, befall) => {
+    const there = world()
+    const claim = await claimed(there)
+    let left: LeaseRecord | undefined
+    there.fail(/write-lease/, () => {
+      befall(there)
+      left = there.lease()
+    })
+    await claim.release((state) => withIntent(state, INTENT))
+    expect(there.lease()).toEqual(left)
+    expect(there.calls.slice(-2)).toEqual(['write-lease', 'read-lease'])
+    expect(there.clock.timers()).toBe(0)
+  })
+
+  test('leaves alone what another took once the answer was lost', async () => {
+    const there = world()
+    const claim = await claimed(there)
+    there.fail(/write-lease/, 'lost')
+    there.fail(/read-lease/, () => there.setLease(leaseOf(there)))
+    await there.elapsed(claim.release((state) => state))
+    expect(there.lease()).toMatchObject({ holder: 'them', annotations: new Map() })
+    expect(there.count(/write-lease/)).toBe(2)
+  })
+
+  test.each(['write-lease', 'read-lease'])(
+    'never fails: where no %s is answered, the Lease runs out, and nothing is tried after that',
+    async (call) => {
+      const there = world()
+      const claim = await claimed(there)
+      const tookAt = there.clock.now()
+      await there.clock.advance(5_000)
+      if (call === 'read-lease') there.fail(/write-lease/, 'lost')
+      there.fail(new RegExp(call), new UpstreamError('kubernetes', 'unavailable'), 999)
+      await there.elapsed(claim.release((state) => state))
+      expect(there.clock.now() - tookAt).toBe(30_000)
+      const tries = there.calls.length
+      await there.clock.advance(60_000)
+      expect([there.calls.length, there.clock.timers()]).toEqual([tries, 0])
+    },
+  )
+
+  test('is not tried again where the right was taken away', async () => {
+    const there = world()
+    const claim = await claimed(there)
+    there.fail(/write-lease/, new UpstreamError('kubernetes', 'forbidden'))
+    await claim.release((state) => state)
+    expect(there.lease()?.holder).toBe('us')
+    expect([there.count(/write-lease/), there.clock.timers()]).toEqual([2, 0])
+  })
+
+  test('is given up when there is no time left, between two tries', async () => {
+    const there = world()
+    const claim = await claimed(there)
+    const givenUp = new AbortController()
+    there.fail(/write-lease/, new UpstreamError('kubernetes', 'unavailable'), 999)
+    const released = claim.release((state) => state, givenUp.signal)
+    await there.clock.advance(3_250)
+    givenUp.abort()
+    await released
+    expect([there.lease()?.holder, there.clock.timers()]).toEqual(['us', 0])
+  })
+
+  test.each([1, 2])(
+    'is tried once all the same where there was no time left before, and fails %d times',
+    async (times) => {
+      const there = world()
+      const claim = await claimed(there)
+      there.fail(/write-lease/, new UpstreamError('kubernetes', 'unavailable'), times - 1)
+      await claim.release((state) => state, AbortSignal.abort())
+      expect(there.lease()?.holder).toBe(times === 1 ? '' : 'us')
+      expect([there.count(/write-lease/), there.clock.timers()]).toEqual([2, 0])
+    },
+  )
+
+  test('does not wait for a renewal that gets no answer when there is no time left', async () => {
+    const there = world()
+    const claim = await claimed(there)
+    const givenUp = new AbortController()
+    there.fail(/write-lease/, new UpstreamError('kubernetes', 'unavailable'), 999)
+    await there.clock.advance(11_000)
+    const released = claim.release((state) => state, givenUp.signal)
+    await there.clock.advance(1_000)
+    givenUp.abort()
+    await released
+    const tries = there.calls.length
+    await there.clock.advance(60_000)
+    expect([there.calls.length, there.clock.timers()]).toEqual([tries, 0])
+  })
+
+  test('is the last word: whoever still writes under the claim, or releases it again, changes nothing', async () => {
     const there = world()
     const claim = await claimed(there)
     there.fail(/write-lease/, new UpstreamError('kubernetes', 'unavailable'))
-    await claim.release((state) => state)
-    expect(there.lease()?.holder).toBe('us')
-    expect(there.clock.timers()).toBe(0)
+    void claim.release((state) => state)
+    await there.elapsed(claim.release((state) => withIntent(state, INTENT)))
+    expect(there.lease()?.holder).toBe('')
+    await expect(claim.write((state) => withIntent(state, INTENT))).rejects.toMatchObject({ why: 'lease-given-back' })
+    await expect(claim.renew()).rejects.toMatchObject({ why: 'lease-given-back' })
+    expect(claim.signal.aborted).toBe(true)
+    expect(there.lease()?.holder).toBe('')
+    expect(stateOf(there)).toEqual({ intents: [], known: [] })
   })
 })
+
+function annotate(there: World, name: string, value: string): void {
+  const lease = there.lease() as LeaseRecord
+  there.setLease({ ...lease, annotations: new Map([...lease.annotations, [name, value]]) })
+}

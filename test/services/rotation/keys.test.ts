@@ -199,6 +199,16 @@ describe('keys.settled', () => {
     },
   )
 
+  test('waits no longer than that token lives because the clock was set back', async () => {
+    const { there, keys } = opened()
+    there.fail(/^rotate/, new UpstreamError('vault', 'timeout'))
+    await keys.addVersion(BEGUN, transitKeyOf(), 3, await claimOf(there)).catch(() => {})
+    there.clock.set(there.clock.now() - 3_600_000)
+    const setBackAt = there.clock.now()
+    await there.elapsed(keys.settled(NEVER))
+    expect(there.clock.now() - setBackAt).toBe(10_000)
+  })
+
   test('waits for nothing where every change was answered, be it with a refusal', async () => {
     const { there, keys } = opened()
     const claim = await claimOf(there)

@@ -3,6 +3,7 @@ import type { RotationEvent, SecretReport } from '../../../src/contract.ts'
 import { UpstreamError } from '../../../src/errors.ts'
 import type { Claim } from '../../../src/services/rotation/journal.ts'
 import type { Wanted } from '../../../src/services/rotation/wanted.ts'
+import { settled } from '../../virtual-clock.ts'
 import type { Estate } from './stages.ts'
 import { claimOf, estateOf, wantedOf } from './stages.ts'
 import type { World } from './world.ts'
@@ -12,7 +13,7 @@ import { plaintextOf, sealed } from './world.ts'
 async function ready(secrets: Readonly<Record<string, number>>, over: Estate = {}) {
   const { there, key, stages } = estateOf(secrets, over)
   const events: RotationEvent[] = []
-  const wanted = wantedOf(key, { told: (event) => events.push(event) })
+  const wanted = wantedOf(key, { onEvent: (event) => events.push(event) })
   const claim = await claimOf(there)
   const advanced = await stages.advance(await stages.intend(claim, wanted))
   there.records.length = 0
@@ -26,7 +27,7 @@ async function ready(secrets: Readonly<Record<string, number>>, over: Estate = {
   }
 }
 
-function told({ draft }: Wanted): Readonly<Record<string, SecretReport['outcome'] | SecretReport['code']>> {
+function outcomesIn({ draft }: Wanted): Readonly<Record<string, SecretReport['outcome'] | SecretReport['code']>> {
   return Object.fromEntries(draft.report().secrets.map(({ name, outcome, code }) => [name, code ?? outcome]))
 }
 
@@ -34,7 +35,7 @@ describe('move: what it does not touch', () => {
   test('a Secret that is there already', async () => {
     const { there, wanted, move } = await ready({ 'payments/db': 1, 'payments/new': 2 })
     await move()
-    expect(told(wanted)).toEqual({ db: 'rewrapped', new: 'current' })
+    expect(outcomesIn(wanted)).toEqual({ db: 'rewrapped', new: 'current' })
     expect(there.calls.filter((call) => call.startsWith('replace'))).toEqual(['replace payments/db'])
   })
 
@@ -53,7 +54,7 @@ describe('move: what it does not touch', () => {
     there.putSecret('payments/pasted', { 'secrets.json': sealed(1, 'payments/db') })
     there.fail(/hold .*unreadable/, new UpstreamError('kubernetes', 'forbidden'))
     await move()
-    expect(told(wanted)).toEqual({
+    expect(outcomesIn(wanted)).toEqual({
       gone: 'SECRET_MISSING',
       plain: 'MALFORMED',
       frozen: 'IMMUTABLE',
@@ -120,7 +121,7 @@ describe('move: somebody else writes', () => {
     await move()
     expect(there.versionsOf('payments/db')).toEqual([2])
     expect(plaintextOf(there.secrets.get('payments/db')?.data.get('secrets.json') ?? '')).toBe('theirs')
-    expect(told(wanted)).toEqual({ db: version === 1 ? 'rewrapped' : 'current' })
+    expect(outcomesIn(wanted)).toEqual({ db: version === 1 ? 'rewrapped' : 'current' })
     expect(there.records[1]).toMatchObject({ phase: 'end', outcome: 'failed' })
   })
 
@@ -137,7 +138,7 @@ describe('move: somebody else writes', () => {
       99,
     )
     await move()
-    expect(told(wanted)).toEqual({ db: 'CONTENDED' })
+    expect(outcomesIn(wanted)).toEqual({ db: 'CONTENDED' })
     expect(there.count(/^replace/)).toBe(5)
     expect(there.versionsOf('payments/db')).toEqual([1])
   })
@@ -153,7 +154,7 @@ describe('move: somebody else writes', () => {
     const { there, wanted, move } = await ready({ 'payments/db': 1 })
     there.fail(/^replace/, () => void act(there))
     await move()
-    expect(told(wanted)).toEqual({ db: code })
+    expect(outcomesIn(wanted)).toEqual({ db: code })
     expect(there.records.at(-1)).toMatchObject({ outcome: 'failed' })
   })
 })
@@ -165,7 +166,7 @@ describe('move: the write', () => {
     await move()
     expect(there.count(/^replace/)).toBe(1)
     expect(there.records.at(-1)).toMatchObject({ outcome: 'unknown' })
-    expect(told(wanted)).toEqual({ db: 'current' })
+    expect(outcomesIn(wanted)).toEqual({ db: 'current' })
   })
 
   test('that gets no answer again and again stops the rotation where no other gets one: nobody else writes', async () => {
@@ -173,14 +174,14 @@ describe('move: the write', () => {
     there.fail(/^replace/, new UpstreamError('kubernetes', 'timeout'), 99)
     await expect(move()).rejects.toMatchObject({ code: 'KUBERNETES_UNAVAILABLE', why: 'kubernetes-timeout' })
     expect(there.count(/^replace/)).toBe(5)
-    expect(told(wanted)).toEqual({ db: 'left' })
+    expect(outcomesIn(wanted)).toEqual({ db: 'left' })
   })
 
   test('that gets no answer again and again blocks that Secret alone where others get theirs', async () => {
     const { there, wanted, move } = await ready({ 'payments/a': 1, 'payments/b': 1 })
     there.fail(/^replace payments\/a/, new UpstreamError('kubernetes', 'timeout'), 99)
     await move()
-    expect(told(wanted)).toEqual({ a: 'UNANSWERED', b: 'rewrapped' })
+    expect(outcomesIn(wanted)).toEqual({ a: 'UNANSWERED', b: 'rewrapped' })
   })
 
   test('that gets no answer blocks it, too, where earlier ones got theirs', async () => {
@@ -188,7 +189,7 @@ describe('move: the write', () => {
     const { there, wanted, move } = await ready(Object.fromEntries(names.map((name) => [name, 1])))
     there.fail(/^replace payments\/s250/, new UpstreamError('kubernetes', 'timeout'), 99)
     await move()
-    expect(told(wanted)).toMatchObject({ s000: 'rewrapped', s250: 'UNANSWERED' })
+    expect(outcomesIn(wanted)).toMatchObject({ s000: 'rewrapped', s250: 'UNANSWERED' })
   })
 
   test.each([
@@ -199,14 +200,14 @@ describe('move: the write', () => {
     const { there, wanted, move } = await ready({ 'payments/a': 1, 'payments/b': 1 })
     there.fail(/replace payments\/a/, new UpstreamError('kubernetes', kind))
     await move()
-    expect(told(wanted)).toEqual({ a: code, b: 'rewrapped' })
+    expect(outcomesIn(wanted)).toEqual({ a: code, b: 'rewrapped' })
   })
 
   test('that fails for a reason that is not about one Secret stops the rotation, and what was moved stays moved', async () => {
     const { there, wanted, move } = await ready({ 'payments/a': 1, 'payments/b': 1 })
     there.fail(/replace payments\/a/, new UpstreamError('kubernetes', 'unauthorized'))
     await expect(move()).rejects.toMatchObject({ code: 'KUBERNETES_UNAVAILABLE', why: 'kubernetes-unauthorized' })
-    expect(told(wanted)).toEqual({ a: 'left', b: 'rewrapped' })
+    expect(outcomesIn(wanted)).toEqual({ a: 'left', b: 'rewrapped' })
   })
 
   test('that is under way when the Lease is lost says so', async () => {
@@ -241,6 +242,45 @@ describe('move', () => {
     ])
   })
 
+  test('counts each Secret as it is done, once', async () => {
+    const { there, move, events, claim } = await ready({
+      'payments/a': 1,
+      'payments/b': 2,
+      'payments/c': 1,
+      'payments/d': 1,
+    })
+    const counted = progressOf(claim)
+    const held = Promise.withResolvers<void>()
+    // Somebody else writes it meanwhile; it is done in the next round.
+    there.fail(/^replace payments\/c/, () => 'changed')
+    there.fail(/^replace payments\/d/, () => held.promise)
+    const moving = move()
+    await settled()
+    const done = () => events.flatMap((event) => (event.type === 'progress' ? [event.done] : []))
+    expect(done()).toEqual([1, 2])
+    held.resolve()
+    await moving
+    expect(done()).toEqual([1, 2, 3, 4])
+    expect(counted).toEqual([1, 1, 1, 1])
+  })
+
+  test('counts one that somebody else keeps writing once it is given up', async () => {
+    const { there, move, wanted, claim } = await ready({ 'payments/a': 1 })
+    const counted = progressOf(claim)
+    there.fail(/^replace payments\/a/, () => 'changed', 5)
+    await move()
+    expect(outcomesIn(wanted)).toEqual({ a: 'CONTENDED' })
+    expect(counted).toEqual([1])
+  })
+
+  test('says to which version it came, where somebody else made one meanwhile', async () => {
+    const { there, move, wanted } = await ready({ 'payments/a': 1, 'payments/b': 1 })
+    there.fail(/^rewrap/, () => void Object.assign(there.keys.get('payments') ?? {}, { latestVersion: 3 }))
+    await move()
+    expect(wanted.draft.report()).toMatchObject({ from: 1, to: 3 })
+    expect(there.records).toContainEqual(expect.objectContaining({ effect: 'move', phase: 'begin', from: 1, to: 3 }))
+  })
+
   test('takes 250 at a time, and tells how far it is', async () => {
     const names = Array.from({ length: 260 }, (_, index) => `payments/s${index}`)
     const { there, claim, events, move } = await ready(Object.fromEntries(names.map((name) => [name, 1])))
@@ -251,11 +291,10 @@ describe('move', () => {
       'rewrap payments 250',
       'rewrap payments 10',
     ])
-    expect(events.filter(({ type }) => type === 'progress')).toEqual([
-      { type: 'progress', key: 'payments', stage: 'move', done: 250, total: 260 },
-      { type: 'progress', key: 'payments', stage: 'move', done: 260, total: 260 },
-    ])
-    expect(counted).toEqual([250, 10])
+    expect(events.filter(({ type }) => type === 'progress')).toEqual(
+      names.map((_, index) => ({ type: 'progress', key: 'payments', stage: 'move', done: index + 1, total: 260 })),
+    )
+    expect(counted).toEqual(names.map(() => 1))
   })
 })
 

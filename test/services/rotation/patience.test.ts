@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { UpstreamKind } from '../../../src/errors.ts'
 import { UpstreamError } from '../../../src/errors.ts'
-import { isKind, isTransient, patience, pause } from '../../../src/services/rotation/patience.ts'
+import { isKind, isTransient, ONCE, patience } from '../../../src/services/rotation/patience.ts'
 import { virtualClock } from '../../virtual-clock.ts'
 import { NEVER } from './world.ts'
 
@@ -69,6 +69,14 @@ describe('patience', () => {
     expect(tries).toHaveLength(0)
   })
 
+  test('is none where there is no time for any', async () => {
+    const { tries, act } = failing(1, 'sealed')
+    await expect(ONCE(NEVER, act)).rejects.toMatchObject({ kind: 'sealed' })
+    expect(tries).toHaveLength(1)
+    await expect(ONCE(AbortSignal.abort(new Error('over')), act)).rejects.toThrow('over')
+    expect(tries).toHaveLength(1)
+  })
+
   test("takes a failure of what it ended itself for its own end, not for the peer's", async () => {
     const ending = new AbortController()
     const act = async () => {
@@ -76,24 +84,6 @@ describe('patience', () => {
       throw new UpstreamError('vault', 'timeout')
     }
     await expect(patience(virtualClock())(ending.signal, act)).rejects.toThrow('over')
-  })
-})
-
-describe('pause', () => {
-  test('ends at once when the signal aborts, and leaves no timer', async () => {
-    const clock = virtualClock()
-    const ending = new AbortController()
-    const paused = pause(clock, 60_000, ending.signal).catch((error: unknown) => error)
-    expect(clock.timers()).toBe(1)
-    ending.abort(new Error('over'))
-    expect(await paused).toMatchObject({ message: 'over' })
-    expect(clock.timers()).toBe(0)
-  })
-
-  test('does not begin under a signal that has aborted', async () => {
-    const clock = virtualClock()
-    await expect(pause(clock, 1, AbortSignal.abort(new Error('over')))).rejects.toThrow('over')
-    expect(clock.timers()).toBe(0)
   })
 })
 

@@ -91,7 +91,13 @@ describe('retirementOf', () => {
     ['git brings one back', { gitops: 1 }, 'gitops', /^1 Secrets/],
     ['the policy changed', { policyChanged: true }, 'policy-changed', /changed/],
     ['Secrets left the policy', { dropped: 2 }, 'secrets-dropped', /^2 Secrets were/],
-    ['more left it than are remembered', { dropped: 'unknown' }, 'secrets-dropped', /^More Secrets than/],
+    [
+      'there are more than are remembered',
+      { dropped: 'too-many' },
+      'secrets-unknown',
+      /^The policy has more .*another rotator/,
+    ],
+    ['what was remembered is lost', { dropped: 'forgotten' }, 'secrets-unknown', /was lost, .* after seven days/],
     ['some Secret holds the oldest version', { lowest: 3 }, 'nothing-older', /holds version 3/],
   ])('withholds it where %s', (_, over, why, detail) => {
     expect(retirementOf(standing(over))).toEqual({ why, detail: expect.stringMatching(detail) })
@@ -119,7 +125,7 @@ describe('retirementOf', () => {
       left: few,
       gitops: few,
       policyChanged: fc.boolean(),
-      dropped: fc.constantFrom(0, 0, 1, 'unknown' as const),
+      dropped: fc.constantFrom(0, 0, 1, 'too-many' as const, 'forgotten' as const),
     })
     fc.assert(
       fc.property(arbitrary, ({ retire, exclusive, grace, ...over }) => {

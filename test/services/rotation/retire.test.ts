@@ -55,6 +55,31 @@ describe('retire: withheld', () => {
     expect(there.records).toEqual([])
   })
 
+  test.each<[string, string, Parameters<typeof verified>[0], (there: World) => void]>([
+    ['the policy changed meanwhile', 'policy-changed', { policyHash: () => 'sha256:another' }, () => {}],
+    ['others may encrypt with the key', 'not-exclusive', { spec: { exclusive: false } }, () => {}],
+    [
+      'git holds the old ciphertext',
+      'gitops',
+      {
+        arrange: (there) =>
+          there.putSecret(
+            'payments/a',
+            { 'secrets.json': sealed(1, 'payments/a') },
+            { managers: ['argocd-controller'] },
+          ),
+      },
+      () => {},
+    ],
+    ['it fell back', 'secrets-blocked', {}, (there) => there.putSecret('payments/a', {})],
+  ])('leaves a version that was to be retired now, and the key incomplete: %s', async (_, why, over, meanwhile) => {
+    const { there, retire, wanted, known, minimum } = await verified({ ...over, asked: { retire: 'now' } })
+    meanwhile(there)
+    await retire()
+    expect(known.retirement).toMatchObject({ done: false, why })
+    expect([wanted.draft.report().complete, minimum()]).toEqual([false, 1])
+  })
+
   test('where a Secret has just left the policy', async () => {
     const { claim, retire, known } = await verified()
     const secrets = 'aaaaaaaaaa'
@@ -115,7 +140,12 @@ describe('retire', () => {
     there.fail(/^min payments 2/, () => putBack('payments/b'))
     await retire()
     expect(minimum()).toBe(1)
-    expect(known.retirement).toMatchObject({ done: false, why: 'fell-back' })
+    expect(known.retirement).toEqual({
+      done: false,
+      why: 'fell-back',
+      detail:
+        'Some Secret was written with version 1 just then, below the new minimum of 2. So 1 was put back at once. Find who writes it, then rotate again.',
+    })
     expect(known.minDecryptionVersion).toEqual({ before: 1, after: 1 })
     expect(there.records.map((record) => 'effect' in record && `${record.effect} ${record.phase}`)).toEqual([
       'retire begin',
@@ -242,8 +272,12 @@ describe('retire: now', () => {
   test('does not hold up a process that was told to stop', async () => {
     const halting = new AbortController()
     const { there, retire, minimum } = await verified({ ...now, halt: halting.signal })
+    const toldAtMs = there.clock.now() + 10_000
     there.clock.after(10_000, () => halting.abort(new Error('stopping')))
     await expect(retire()).rejects.toThrow('stopping')
+    // Not once the minute is over.
+    expect(there.clock.now() - toldAtMs).toBeLessThan(1_000)
+    expect(there.count(/^(?:hold|rewrap)/)).toBe(0)
     expect(minimum()).toBe(1)
   })
 })

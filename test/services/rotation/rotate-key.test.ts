@@ -15,7 +15,7 @@ describe('rotateKey', () => {
   test('brings one key to a new version and every Secret under it, and leaves no intent', async () => {
     const { there, key, stages } = estateOf(TWO)
     const events: RotationEvent[] = []
-    const wanted = wantedOf(key, { told: (event) => events.push(event) })
+    const wanted = wantedOf(key, { onEvent: (event) => events.push(event) })
     const claim = await claimOf(there)
     await there.elapsed(stages.rotateKey(claim, wanted))
     expect(there.keys.get('payments')).toMatchObject({ latestVersion: 2, minDecryptionVersion: 2 })

@@ -13,6 +13,7 @@ import { NEVER, sealed, world } from './world.ts'
 
 export const ORDER: Order = { mode: 'rotate', retire: 'after-grace', dryRun: false }
 export const BUDGET_MS = 900_000
+export const DRAIN_MS = 5_000
 
 const PAYMENTS = keyOf(policyOf(['payments/a', 'payments/b']))
 const OTHER = renamed(keyOf(policyOf(['payments/c'])), 'other')
@@ -34,6 +35,8 @@ export function estate() {
     mine: rotationGrantOf(PAYMENTS),
     theirs: rotationGrantOf(OTHER),
     both: rotationGrantOf(PAYMENTS, OTHER),
+    /** As `mine`, where others may encrypt with the key. */
+    shared: rotationGrantOf({ ...PAYMENTS, transitKey: { ...PAYMENTS.transitKey, exclusive: false } }),
     /** As `mine`, once payments/a has left the policy. */
     fewer: rotationGrantOf({ ...PAYMENTS, secrets: PAYMENTS.secrets.slice(1) }),
   }
@@ -64,6 +67,7 @@ export function rotator(there: World, holder = 'us') {
       return `${holder === 'us' ? 'a' : 'b'}${ids}`
     },
     budgetMs: BUDGET_MS,
+    drainMs: DRAIN_MS,
     failed,
     halting,
   })
@@ -76,10 +80,10 @@ export function rotator(there: World, holder = 'us') {
     /** From start to report. */
     async rotate(grant: RotationGrant, order: Partial<Order> = {}): Promise<RotationReport> {
       const { report } = (await start(grant, order)).begin()
-      const told = await there.elapsed(report)
+      const ended = await there.elapsed(report)
       // What is done once it is over.
       await settled()
-      return told
+      return ended
     },
     status: (grant: RotationGrant) => there.elapsed(rotations.status(grant, NEVER)),
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { UpstreamError } from '../../../src/errors.ts'
 import type { LeaseRecord } from '../../../src/services/rotation/ports.ts'
 import { settled } from '../../virtual-clock.ts'
-import { BUDGET_MS, estate, listening, rotator } from './rotator.ts'
+import { BUDGET_MS, DRAIN_MS, estate, listening, rotator } from './rotator.ts'
 import type { World } from './world.ts'
 import { NEVER } from './world.ts'
 
@@ -82,13 +82,35 @@ describe('a run', () => {
     await expect(start(mine)).resolves.toBeDefined()
   })
 
+  test('that was never begun keeps its place until the Lease is given back: the next one would lose it again', async () => {
+    const { there, mine } = estate()
+    const { start } = rotator(there)
+    const started = await start(mine)
+    there.fail(/^write-lease/, new UpstreamError('kubernetes', 'unavailable'))
+    started[Symbol.dispose]()
+    await expect(start(mine)).rejects.toMatchObject({ code: 'ROTATION_IN_PROGRESS', why: 'runs-here' })
+    await there.clock.advance(1_000)
+    expect(there.lease()?.holder).toBe('')
+    const { run } = listening(await start(mine))
+    expect(await there.elapsed(run.report)).toMatchObject({ complete: true })
+  })
+
   test('changes nothing where its begin has no record', async () => {
     const { there, mine } = estate()
     there.fail(/^audit begin/, full)
     await expect(rotator(there).rotate(mine)).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' })
     expect(there.count(/^(?:rotate|replace|min)/)).toBe(0)
     expect(there.lease()?.holder).toBe('')
-    expect(stateOf(there)).toMatchObject({ last: { keys: [] } })
+    expect(stateOf(there)).toEqual({ intents: [], known: [] })
+  })
+
+  test('that could not begin leaves the one before it the last', async () => {
+    const { there, mine } = estate()
+    const { rotate, status } = rotator(there)
+    const { id } = await rotate(mine)
+    there.fail(/^audit begin/, full)
+    await expect(rotate(mine, { mode: 'rewrap' })).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' })
+    expect(await status(mine)).toMatchObject({ running: null, last: { id, complete: true } })
   })
 
   test('has no report where its end has no record', async () => {
@@ -166,6 +188,50 @@ describe('a run', () => {
     // What had begun was finished, and has its record.
     expect(there.versionsOf('payments/a')).toEqual([2])
     expect(await rotator(there, 'them').rotate(mine)).toMatchObject({ complete: true, keys: [{ resumed: true }] })
+  })
+
+  test('that the process has no time left for does not keep it from closing', async () => {
+    const { there, mine } = estate()
+    const { start, rotations } = rotator(there)
+    const run = (await start(mine)).begin()
+    there.fail(/^audit end$/, () => there.fail(/-lease$/, new UpstreamError('kubernetes', 'unavailable'), 999))
+    let isOver = false
+    void run.report.then(() => {
+      isOver = true
+    })
+    await there.clock.advance(10_000)
+    expect([isOver, there.records.at(-1)?.phase]).toEqual([false, 'end'])
+    const closing = rotations.close()
+    await there.clock.advance(DRAIN_MS - 1)
+    expect(isOver).toBe(false)
+    await there.clock.advance(1)
+    await closing
+    expect([isOver, there.lease()?.holder, there.clock.timers()]).toEqual([true, 'us', 0])
+  })
+
+  test('that ends once the time to stop has passed gives the Lease back all the same', async () => {
+    const { there, mine } = estate()
+    const { start, rotations } = rotator(there)
+    const run = (await start(mine)).begin()
+    there.fail(/^rotate payments/, () => {
+      rotations.halt()
+      // Its token may live for another 10 s, longer than there is time.
+      throw new UpstreamError('vault', 'timeout')
+    })
+    await there.elapsed(Promise.all([run.report, rotations.close()]))
+    expect([there.lease()?.holder, there.clock.timers()]).toEqual(['', 0])
+  })
+
+  test('that was prepared only is not tried to be undone once the process has closed', async () => {
+    const { there, mine } = estate()
+    const { start, rotations } = rotator(there)
+    const started = await start(mine)
+    there.fail(/^write-lease/, new UpstreamError('kubernetes', 'unavailable'), 999)
+    started[Symbol.dispose]()
+    await settled()
+    await rotations.close()
+    await settled()
+    expect(there.clock.timers()).toBe(0)
   })
 
   test('that was prepared only does not keep the process from closing', async () => {
@@ -291,7 +357,27 @@ describe('status', () => {
     const { there, mine } = estate()
     const { rotate, status } = rotator(there)
     there.fail(/^audit begin/, full)
-    await rotate(mine).catch(() => {})
+    const refused = await rotate(mine).catch((error: unknown) => error)
+    // What its caller is told, too, is not that something stays changed.
+    expect(refused).toMatchObject({
+      code: 'AUDIT_UNAVAILABLE',
+      detail: expect.stringContaining('nothing was disclosed'),
+    })
     expect(await status(mine)).toMatchObject({ running: null, last: null })
+  })
+
+  test.each([
+    ['sealed', 'VAULT_SEALED'],
+    ['timeout', 'VAULT_UNAVAILABLE'],
+  ] as const)('says at once that Vault is away (%s), and looks on for whoever asks next', async (kind, code) => {
+    const { there, mine, both } = estate()
+    const { rotations } = rotator(there)
+    there.fail(/^read (?:payments|other)/, new UpstreamError('vault', kind), 4)
+    await expect(rotations.status(both, NEVER)).rejects.toMatchObject({ code, why: `vault-${kind}` })
+    // Of one of several keys the ledger says it.
+    await there.clock.advance(20_000)
+    expect(await there.elapsed(rotations.status(mine, NEVER))).toMatchObject({ ledger: [{ versions: { 1: 2 } }] })
+    there.fail(/^read payments/, new UpstreamError('vault', kind))
+    expect((await there.elapsed(rotations.status(both, NEVER))).ledger).toHaveLength(2)
   })
 })

@@ -88,7 +88,7 @@ export function stagesOf(world: World, { halt = NEVER, policyHash = () => 'sha25
     rewrap,
     keys,
     rotateKey: keyRotator(stages),
-    foresee: foreseer({ keys, inspect, rewrap, clock, gate }),
+    foresee: foreseer({ inspect, rewrap, clock, gate }),
   }
 }
 
@@ -105,11 +105,14 @@ export async function claimOf(world: World, signal = NEVER): Promise<Claim> {
 
 export interface Asked extends Partial<Wanted> {
   /** Gets what the stages tell. */
-  readonly told?: (event: RotationEvent) => void
+  readonly onEvent?: (event: RotationEvent) => void
 }
 
 /** @param key which rests under `payments`, unless the test says otherwise. */
-export function wantedOf({ transitKey: key, secrets }: RotatableKey, { told = () => {}, ...over }: Asked = {}): Wanted {
+export function wantedOf(
+  { transitKey: key, secrets }: RotatableKey,
+  { onEvent = () => {}, ...over }: Asked = {},
+): Wanted {
   return {
     rotating: { id: RUN.id, caller: { namespace: 'keyhole', serviceAccount: 'cron' }, policyHash: 'sha256:0' },
     transitKey: key,
@@ -117,7 +120,7 @@ export function wantedOf({ transitKey: key, secrets }: RotatableKey, { told = ()
     mode: 'rotate',
     retire: 'after-grace',
     by: 'keyhole/cron',
-    draft: draftOf(key, secrets, told),
+    draft: draftOf(key, secrets, onEvent),
     ...over,
   }
 }

@@ -1,12 +1,14 @@
 /** What a rotation is refused for before anything begins, and what is told again instead of beginning anew. */
 import { describe, expect, test } from 'vitest'
+import type { RotationReport } from '../../../src/contract.ts'
 import { UpstreamError } from '../../../src/errors.ts'
 import { EMPTY_STATE, formatState, parseState, withIntent } from '../../../src/services/rotation/journal-state.ts'
 import type { LeaseRecord } from '../../../src/services/rotation/ports.ts'
+import type { Order } from '../../../src/services/rotation/run.ts'
 import { settled } from '../../virtual-clock.ts'
 import { estate, listening, ORDER, rotator } from './rotator.ts'
 import type { World } from './world.ts'
-import { NEVER } from './world.ts'
+import { NEVER, sealed } from './world.ts'
 
 const STATE = 'keyhole.dev/rotation'
 /** Keeps what has begun from going on, until the test says so. */
@@ -87,6 +89,21 @@ describe('start refuses', () => {
   })
 })
 
+test('a caller that gave up makes room for the next one once the Lease is given back', async () => {
+  const { there, mine } = estate()
+  const { rotations, start } = rotator(there)
+  const impatient = new AbortController()
+  there.fail(/^write-lease/, { afterwards: () => impatient.abort(new Error('deadline')) })
+  there.fail(/^write-lease/, new UpstreamError('kubernetes', 'unavailable'))
+  const gaveUp = Promise.allSettled([rotations.start(mine, ORDER, impatient.signal)])
+  await settled()
+  await expect(rotations.start(mine, ORDER, NEVER)).rejects.toMatchObject({ why: 'runs-here' })
+  await there.clock.advance(1_000)
+  expect(await gaveUp).toMatchObject([{ status: 'rejected', reason: { message: 'deadline' } }])
+  expect(there.lease()?.holder).toBe('')
+  await expect(start(mine)).resolves.toMatchObject({ joined: false })
+})
+
 describe('start refuses what was rotated recently', () => {
   test('until the interval is over', async () => {
     const { there, both } = estate()
@@ -97,6 +114,7 @@ describe('start refuses what was rotated recently', () => {
     await expect(start(both)).rejects.toMatchObject({
       code: 'ROTATED_RECENTLY',
       why: 'within-min-interval',
+      detail: expect.stringContaining(`before minInterval is over, at ${new Date(ready ?? 0).toISOString()}`),
       retryAfterSeconds: Math.ceil(((ready ?? 0) - there.clock.now()) / 1000),
     })
     expect(there.lease()?.holder).toBe('')
@@ -109,6 +127,22 @@ describe('start refuses what was rotated recently', () => {
     const { rotate, start } = rotator(there)
     await rotate(mine)
     await expect(start(mine, over)).resolves.toMatchObject({ joined: false })
+  })
+
+  test.each([
+    ['sealed', 'VAULT_SEALED'],
+    ['unavailable', 'VAULT_UNAVAILABLE'],
+  ] as const)('and says at once that Vault is %s: a request has no time to wait for it', async (kind, code) => {
+    const { there, both } = estate()
+    const { rotate, rotations } = rotator(there)
+    await rotate(both)
+    there.fail(/^read (?:payments|other)/, new UpstreamError('vault', kind), 2)
+    await expect(rotations.start(both, ORDER, NEVER)).rejects.toMatchObject({ code, why: `vault-${kind}` })
+    expect(there.lease()?.holder).toBe('')
+    // About one key of several the report says more.
+    await there.clock.advance(3_600_000)
+    there.fail(/^read payments/, new UpstreamError('vault', kind))
+    expect(await rotate(both)).toMatchObject({ complete: true })
   })
 
   test('but where it was not complete: there is something left to do', async () => {
@@ -156,6 +190,117 @@ describe('start refuses what was rotated recently', () => {
     await rotate(mine)
     there.fail(/^read payments/, new UpstreamError('vault', 'key-missing'), 2)
     expect(await rotate(mine)).toMatchObject({ complete: false, keys: [{ failure: { code: 'KEY_UNUSABLE' } }] })
+  })
+})
+
+describe('retire: now', () => {
+  const NOW = { retire: 'now' } as const
+
+  test('that is withheld is not complete, and is when it is asked again once nothing withholds it', async () => {
+    const { there, mine, shared } = estate()
+    const { rotate, status } = rotator(there)
+    const withheld = { retirement: { why: 'not-exclusive' }, secrets: [{ outcome: 'rewrapped' }, {}] }
+    expect(await rotate(shared, NOW)).toMatchObject({
+      complete: false,
+      keys: [{ complete: false, to: 2, ...withheld }],
+    })
+    expect((await status(shared)).last).toMatchObject({ complete: false, blocked: 0, left: 0 })
+    // Nothing stays on the Lease: whether the newest version is compromised, too, only who asks can know.
+    expect(await rotate(mine, { ...NOW, mode: 'rewrap' })).toMatchObject({
+      complete: true,
+      keys: [{ to: 2, advance: 'not-asked', minDecryptionVersion: { before: 1, after: 2 }, resumed: false }],
+    })
+    expect(await rotate(mine, NOW)).toMatchObject({
+      complete: true,
+      keys: [{ to: 3, advance: 'made', minDecryptionVersion: { before: 2, after: 3 } }],
+    })
+  })
+
+  test('is complete where nothing older opened before', async () => {
+    const { there, mine } = estate()
+    const { rotate } = rotator(there)
+    await rotate(mine, NOW)
+    const again = await rotate(mine, { ...NOW, mode: 'rewrap' })
+    expect(again).toMatchObject({ complete: true, keys: [{ retirement: { why: 'nothing-older' } }] })
+  })
+
+  test('a dry run says beforehand that it would not be done', async () => {
+    const { there, mine, shared } = estate()
+    const { rotate } = rotator(there)
+    const dry = { ...NOW, dryRun: true }
+    expect(await rotate(shared, dry)).toMatchObject({
+      complete: false,
+      keys: [{ complete: false, retirement: { why: 'not-exclusive' } }],
+    })
+    expect(await rotate(mine, dry)).toMatchObject({ complete: true, keys: [{ retirement: { why: 'dry-run' } }] })
+  })
+
+  test.each(['after-grace', 'never'] as const)('%s is complete all the same', async (retire) => {
+    const { there, shared } = estate()
+    const { rotate } = rotator(there)
+    expect(await rotate(shared, { retire, dryRun: true })).toMatchObject({ complete: true })
+    expect(await rotate(shared, { retire })).toMatchObject({ complete: true })
+  })
+
+  test('asked again with the same word, it makes no second version: the first try came to its end', async () => {
+    const { there, shared } = estate()
+    await rotator(there).rotate(shared, { ...NOW, idempotency: ONE })
+    const report = await rotator(there, 'them').rotate(shared, { ...NOW, idempotency: ONE })
+    expect(report).toMatchObject({ complete: false, keys: [{ to: 2, advance: 'not-asked' }] })
+    expect(there.count(/^rotate payments/)).toBe(1)
+  })
+})
+
+describe('a dry run', () => {
+  function leave(there: World, over: object = {}): void {
+    const left = { id: 'b1', key: 'payments', mount: 'transit', from: 1, target: 2, startedAtMs: 1 }
+    const intent = { ...left, mode: 'rotate', retire: 'now', by: 'keyhole/cron', ...over } as const
+    const text = formatState(withIntent(EMPTY_STATE, intent), 0)
+    const lease = { resourceVersion: '', holder: '', renewedAtMs: 0, durationMs: 30_000, transitions: 1 }
+    there.setLease({ ...lease, labels: new Map(), annotations: new Map([[STATE, text]]) })
+  }
+
+  /** What both say, but for what only a rotation can know. */
+  const told = ({ keys, complete }: RotationReport) => ({
+    complete,
+    keys: keys.map(({ retirement, ...report }) => ({
+      ...report,
+      mayRetire: /raised|dry-run/.test(retirement?.why ?? ''),
+    })),
+  })
+
+  type Left = [name: string, left: object, order: Partial<Order>, latest: number]
+  test.each<Left>([
+    ['a version that is not made yet', {}, { retire: 'never' }, 1],
+    ['a version that is made', {}, { retire: 'never' }, 2],
+    ['another retirement, and a rewrap', {}, { mode: 'rewrap', retire: 'after-grace' }, 2],
+    ['the same', { retire: 'after-grace' }, {}, 1],
+    ['the same, of a version that is old', { retire: 'after-grace' }, {}, 2],
+    ['somebody that may not rotate', { by: 'bi/reports' }, {}, 1],
+    ['a raise that was made', { raising: { before: 1, after: 2 } }, { retire: 'now' }, 2],
+  ])('goes on first with what is unfinished, as the rotation does: %s', async (_, left, order, latest) => {
+    const { there, mine } = estate()
+    there.putKey('payments', { latestVersion: latest, minDecryptionVersion: 'raising' in left ? 2 : 1 })
+    for (const name of ['payments/a', 'payments/b'])
+      there.putSecret(name, { 'secrets.json': sealed('raising' in left ? 2 : 1, name) })
+    leave(there, left)
+    const { rotate } = rotator(there)
+    const foretold = await rotate(mine, { ...order, dryRun: true })
+    expect(there.count(/^(?:rotate|min|replace|write-lease|audit)/)).toBe(0)
+    expect(told(foretold)).toEqual(told(await rotate(mine, order)))
+  })
+
+  test('says when it would be refused as too early, and until when', async () => {
+    const { there, both } = estate()
+    const { rotate, start } = rotator(there)
+    await rotate(both)
+    const detail = expect.stringMatching(/before minInterval is over, at \d{4}-.*Z\. /)
+    const foretold = await rotate(both, { dryRun: true })
+    const key = { complete: false, advance: 'recent', failure: { code: 'ROTATED_RECENTLY', detail } }
+    expect(foretold).toMatchObject({ complete: false, keys: [key, key] })
+    expect(foretold.keys[0]).toMatchObject({ secrets: [{ outcome: 'current' }, { outcome: 'current' }] })
+    expect(foretold.keys[0]?.retirement).toBeUndefined()
+    await expect(start(both)).rejects.toMatchObject({ code: 'ROTATED_RECENTLY' })
   })
 })
 
@@ -215,6 +360,14 @@ describe('an Idempotency-Key', () => {
     expect(second).toMatchObject({ mode: 'rotate', keys: [{ advance: 'made', to: 2 }] })
   })
 
+  test('is known to other processes although the API server was away for a moment when it ended', async () => {
+    const { there, mine } = estate()
+    there.fail(/^audit end$/, () => there.fail(/^write-lease/, new UpstreamError('kubernetes', 'unavailable')))
+    await rotator(there).rotate(mine, { idempotency: ONE })
+    const report = await rotator(there, 'them').rotate(mine, { idempotency: ONE })
+    expect(report).toMatchObject({ id: 'b1', mode: 'rewrap', complete: true, keys: [{ advance: 'not-asked', to: 2 }] })
+  })
+
   test('goes on where it was not complete', async () => {
     const { there, mine } = estate()
     const { rotate } = rotator(there)
@@ -244,6 +397,13 @@ describe('an Idempotency-Key', () => {
     await settled()
     await expect(start(mine, other)).rejects.toMatchObject(refusal)
     await expect(rotator(there, 'them').start(mine, other)).rejects.toMatchObject(refusal)
+  })
+
+  test('with another body is refused, also where the rotation that it started may have been killed', async () => {
+    const { there, mine } = estate()
+    await rotator(there).start(mine, { idempotency: ONE })
+    const other = rotator(there, 'them').start(mine, { idempotency: { key: 'k1', request: 'r2' } })
+    await expect(other).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED', why: 'another-body' })
   })
 
   test('of somebody else, or none, has nothing to do with it', async () => {

@@ -15,6 +15,7 @@ async function moved(secrets: Readonly<Record<string, number>>, over: Estate = {
   return {
     there,
     verify: () => there.elapsed(stages.verify(permit)),
+    to: () => wanted.draft.report().to,
     told: () =>
       Object.fromEntries(wanted.draft.report().secrets.map(({ name, outcome, code }) => [name, code ?? outcome])),
   }
@@ -36,6 +37,15 @@ describe('verify finds', () => {
     const verified = await verify()
     expect(told()).toEqual({ a: 'FOREIGN', b: 'rewrapped' })
     expect(verified.astray).toEqual([])
+  })
+
+  test('a newer version than the target, and a number that only says so', async () => {
+    const { there, verify, to } = await moved({ 'payments/a': 1, 'payments/b': 1 })
+    there.putKey('payments', { latestVersion: 4 })
+    there.putSecret('payments/a', { 'secrets.json': sealed(3, 'payments/a') })
+    there.putSecret('payments/b', { 'secrets.json': 'vault:v4:AAAA' })
+    await verify()
+    expect(to()).toBe(3)
   })
 
   test('a number in front of nothing', async () => {

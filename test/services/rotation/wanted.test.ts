@@ -59,6 +59,15 @@ describe('a draft', () => {
     expect(draft.gitops()).toBe(1)
   })
 
+  test('a Secret that a GitOps tool takes on after it was moved is one that it writes', () => {
+    const draft = opened()
+    draft.rewrapped(a, undefined)
+    draft.current(a, 'Argo CD')
+    expect(draft.report().secrets[0]).toMatchObject({ outcome: 'rewrapped', gitops: 'Argo CD' })
+    draft.current(a, undefined)
+    expect(draft.gitops()).toBe(1)
+  })
+
   test('a Secret that is blocked is told with what to do about it', () => {
     const draft = opened()
     draft.blocked({ secret: a, blocked: 'IMMUTABLE', gitops: undefined })

@@ -1,0 +1,64 @@
+/** What GET /rotate tells: what runs, what the last rotation came to, and how every Secret stands. */
+import type { RotationStatus } from '../../contract.ts'
+import { BLOCKED } from '../../contract.ts'
+import type { RotationGrant } from '../authorize.ts'
+import { glances } from './glances.ts'
+import type { Found, Journal } from './journal.ts'
+import { progressOf } from './journal.ts'
+import type { Failure, Last, LastKey } from './journal-state.ts'
+import type { Keys } from './keys.ts'
+import type { Survey } from './survey.ts'
+
+/**
+ * Only what is about keys that the caller may rotate.
+ * @throws KeyholeError LEASE_UNUSABLE, KUBERNETES_UNAVAILABLE, VAULT_UNAVAILABLE, VAULT_SEALED.
+ */
+export type StatusFor = (grant: RotationGrant, signal: AbortSignal) => Promise<RotationStatus>
+
+export interface StatusOptions {
+  readonly journal: Journal
+  readonly survey: Survey
+  readonly keys: Pick<Keys, 'glance'>
+}
+
+export function statusTeller({ journal, survey, keys }: StatusOptions): StatusFor {
+  return async function statusFor(grant, signal) {
+    const [found, surveyed] = await Promise.all([
+      journal.look(signal),
+      survey.now(signal),
+      // A survey waits for a Vault that is away, and longer than this request may.
+      glances(keys, grant.keys, signal),
+    ])
+    const names = new Set(grant.keys.map(({ transitKey }) => transitKey.name))
+    return {
+      running: runningIn(found),
+      last: lastFor(names, found.state.last),
+      ledger: [...surveyed.entries.values()].filter(({ key }) => names.has(key)),
+      surveyedAt: new Date(surveyed.atMs).toISOString(),
+    }
+  }
+}
+
+function runningIn({ running, state: { run } }: Found): RotationStatus['running'] {
+  return running && run !== undefined ? { id: run.id, ...progressOf(run) } : null
+}
+
+function lastFor(names: ReadonlySet<string>, last: Last | undefined): RotationStatus['last'] {
+  const own = last?.keys.filter(({ key }) => names.has(key)) ?? []
+  if (last === undefined || own.length === 0) return null
+  const sum = (of: (one: LastKey) => number) => own.reduce((total, one) => total + of(one), 0)
+  return {
+    id: last.id,
+    complete: own.every(({ complete }) => complete),
+    finishedAt: new Date(last.finishedAtMs).toISOString(),
+    rewrapped: sum(({ rewrapped }) => rewrapped),
+    current: sum(({ current }) => current),
+    blocked: sum(({ blocked }) => blocked),
+    left: sum(({ left }) => left),
+    failures: last.failures.filter(({ key }) => names.has(key)).map(withDetail),
+  }
+}
+
+function withDetail({ key, namespace, name, outcome, code }: Failure) {
+  return { key, namespace, name, outcome, ...(code !== undefined && { code, detail: BLOCKED[code] }) }
+}
