@@ -118,7 +118,8 @@ export async function buildApp(
   // Only so that hooks run where there is no route: admission refuses it.
   app.setNotFoundHandler(async () => {})
   await app.register(helmet, {
-    contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+    // Nothing here is a page. The defaults would let one load styles and scripts.
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   })
   admission(app, {
     ...services,

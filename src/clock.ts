@@ -27,3 +27,18 @@ export function every(clock: Clock, ms: number, act: () => void): Cancel {
   }
   return () => cancel()
 }
+
+/** Waits so long. @throws the signal's reason, once it aborts. */
+export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const cancel = clock.after(ms, resolve)
+  const giveUp = () => reject(signal.reason as Error)
+  signal.addEventListener('abort', giveUp)
+  try {
+    await promise
+  } finally {
+    cancel()
+    signal.removeEventListener('abort', giveUp)
+  }
+}

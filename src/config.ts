@@ -7,7 +7,7 @@
  */
 import { isIP } from 'node:net'
 import * as z from 'zod'
-import { didYouMean, quoted } from './policy/words.ts'
+import { didYouMean, quoted } from './words.ts'
 
 const ms = (initial: number, min: number, max: number) => whole(initial, min, max)
 

@@ -10,12 +10,15 @@ import type { Component } from './health.ts'
 import { drainable } from './http/drain.ts'
 import type { TlsPair, TlsRenewal } from './http/tls.ts'
 import { readTlsPair, renewTls, TlsFileError } from './http/tls.ts'
+import { ownFiles } from './own-files.ts'
+import { openShown } from './own-state.ts'
 import { buildManagement } from './routes/management.ts'
 import { FILE_FIXES, starting } from './starting.ts'
+import type { Surroundings } from './surroundings.ts'
 import type { Waiting } from './waiting.ts'
 import { waitingRoom } from './waiting.ts'
-import type { Surroundings, Wired } from './wire.ts'
-import { openShown, ownFiles, wire } from './wire.ts'
+import type { Wired } from './wire.ts'
+import { wire } from './wire.ts'
 
 export interface Serving {
   /** Origin of the service. */

@@ -69,8 +69,9 @@ export function waitingRoom({ clock, log, signal }: WaitingOptions): Waiting {
         }
         pending.add(setting)
         const { problem } = outcome
-        const last = toldAt.get(problem)
-        if (last === undefined || clock.now() - last >= TELL_EVERY_MS) {
+        const ageMs = clock.now() - (toldAt.get(problem) ?? Number.NEGATIVE_INFINITY)
+        // Less than nothing where the clock was set back.
+        if (ageMs < 0 || ageMs >= TELL_EVERY_MS) {
           log.error('waiting to start', { setting, problem, fix })
           toldAt.set(problem, clock.now())
         }

@@ -5,7 +5,6 @@ import type { Config } from './config.ts'
 import type { UpstreamKind } from './errors.ts'
 import { KeyholeError, UpstreamError } from './errors.ts'
 import { openKubernetes } from './external/kubernetes.ts'
-import { parseCa, parseToken, renewedFile, UnreadableFile } from './external/renewed-file.ts'
 import type { Send } from './external/send.ts'
 import { openSend } from './external/send.ts'
 import { whyUntrusted } from './external/untrusted.ts'
@@ -15,6 +14,7 @@ import { nobodysToken, tryLogin } from './external/vault-login.ts'
 import { openVaultRotation } from './external/vault-rotation.ts'
 import { readTlsPair, TlsFileError } from './http/tls.ts'
 import type { Token } from './opaque.ts'
+import { expectedFiles, readNow } from './own-files.ts'
 import { openPolicy, PolicyDirectoryError } from './policy/current.ts'
 import type { TransitKey } from './policy/schema.ts'
 import { decryptor } from './services/decrypt.ts'
@@ -24,6 +24,7 @@ import { transitKeys } from './services/transit-keys.ts'
 import { vaultRefusal } from './services/upstream.ts'
 import { vaultSessions } from './services/vault-sessions.ts'
 import { starting } from './starting.ts'
+import { sessionBounds, vaultOptions } from './wire-upstreams.ts'
 
 export function wireCheck(config: Config, clock: Clock, signal: AbortSignal): CheckParts {
   return {
@@ -43,17 +44,13 @@ export function wireCheck(config: Config, clock: Clock, signal: AbortSignal): Ch
 }
 
 function filesOf(config: Config, clock: Clock): FilesPort {
-  const read = <T>(setting: string, path: string, parse: (text: string) => T) =>
-    starting(setting, () => renewedFile({ path, clock, parse }).current(), UnreadableFile)
-  const isSecure = (origin: string) => origin.startsWith('https:')
-  const { KEYHOLE_KUBERNETES_CACERT: kubernetesCa, VAULT_CACERT: vaultCa, tls } = config
+  const { kubernetesToken, kubernetesCa, vaultJwt, vaultCa } = expectedFiles(config, clock)
+  const { tls } = config
   return {
-    kubernetesToken: () => read('KEYHOLE_KUBERNETES_TOKEN_FILE', config.KEYHOLE_KUBERNETES_TOKEN_FILE, parseToken),
-    vaultToken: () => read('KEYHOLE_VAULT_TOKEN_FILE', config.KEYHOLE_VAULT_TOKEN_FILE, parseToken),
-    kubernetesCa: async () =>
-      isSecure(config.kubernetesUrl) ? await read('KEYHOLE_KUBERNETES_CACERT', kubernetesCa, parseCa) : undefined,
-    vaultCa: async () =>
-      isSecure(config.VAULT_ADDR) && vaultCa !== undefined ? await read('VAULT_CACERT', vaultCa, parseCa) : undefined,
+    kubernetesToken: () => readNow(kubernetesToken),
+    vaultToken: () => readNow(vaultJwt),
+    kubernetesCa: async () => kubernetesCa && (await readNow(kubernetesCa)),
+    vaultCa: async () => vaultCa && (await readNow(vaultCa)),
     certificate: async () =>
       tls && (await starting('KEYHOLE_TLS_CERT_FILE', () => readTlsPair(tls, clock.now()), TlsFileError)).cert,
   }
@@ -101,20 +98,12 @@ function vaultPort(config: Config, clock: Clock, jwt: Token, ca: string | undefi
     KEYHOLE_VAULT_ROTATE_ROLE: rotateRole,
   } = config
   const peer = peerAt(config.VAULT_ADDR, ca, config, clock)
-  const { VAULT_NAMESPACE: namespace } = config
-  const options = { send: peer.send, ...(namespace !== undefined && { namespace }) }
+  const options = vaultOptions(config, peer.send)
   const client = openVault(options)
   const rotation = openVaultRotation(options)
   const logins = { login: (role: string, signal: AbortSignal) => client.login({ mount, role, jwt }, signal) }
-  const marginMs = Math.min(config.KEYHOLE_UPSTREAM_TIMEOUT_MS, config.KEYHOLE_VAULT_TOKEN_MAX_MS / 2)
   // What is wrong with a role, the check of its login tells.
-  const sessions = vaultSessions({
-    logins,
-    clock,
-    marginMs,
-    maxUseMs: config.KEYHOLE_VAULT_TOKEN_MAX_MS,
-    overlong() {},
-  })
+  const sessions = vaultSessions({ logins, clock, ...sessionBounds(config), overlong() {} })
   const decrypt = decryptor({ transit: client, sessions, realm: config.KEYHOLE_REALM, role: readRole })
   const proof = transitKeys({ ask: decrypt.refusal, clock, keepMs: 0, retryMs: 0, changed() {} })
   const once = patience(clock, [])

@@ -3,9 +3,9 @@ import type { Clock } from './clock.ts'
 import { parseCa, parseToken, renewedFile, UnreadableFile } from './external/renewed-file.ts'
 import { openSend } from './external/send.ts'
 import { whyUntrusted } from './external/untrusted.ts'
-import type { VaultAdmin } from './external/vault-admin.ts'
 import { openVaultAdmin } from './external/vault-admin.ts'
 import { starting } from './starting.ts'
+import type { VaultAdmin } from './vault-setup/port.ts'
 
 export interface Administration {
   readonly vault: VaultAdmin

@@ -58,6 +58,13 @@ describe('a route that does not say how it is audited', () => {
   })
 })
 
+describe('every answer', () => {
+  it.each(['/secrets/db', '/elsewhere'])('says that nothing in it is a page, and nothing else: %s', async (path) => {
+    const { headers } = await exchange(keyhole.serving.url, get(path))
+    expect(headers['content-security-policy']).toBe("default-src 'none';frame-ancestors 'none'")
+  })
+})
+
 describe('a defect in a handler', () => {
   const SECRET = 'correct horse battery staple'
   class WithBody extends Error {

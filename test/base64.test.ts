@@ -7,8 +7,6 @@ import { Base64Error, base64Length, decodeBase64, encodeBase64Into } from '../sr
 const SEED = 20_251_122
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
-vi.setConfig({ testTimeout: 120_000 })
-
 describe('decodeBase64', () => {
   const refused: readonly [title: string, text: string | Buffer, flaw: Base64Flaw][] = [
     ['a single digit', 'A', 'length'],

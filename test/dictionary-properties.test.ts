@@ -1,6 +1,6 @@
 /** dictionary.ts held against JSON.parse, which reads the same language and knows nothing of its code. */
 import fc from 'fast-check'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Bounds, Flaw } from '../src/dictionary.ts'
 import { DictionaryError, elements, find, members, pick } from '../src/dictionary.ts'
 
@@ -8,8 +8,6 @@ const BOUNDS: Bounds = { maxBytes: 1 << 20, maxDepth: 1_000 }
 const SEED = 20_251_122
 
 // Thousands of documents in one test: on a busy machine that is more than a default for waiting allows.
-vi.setConfig({ testTimeout: 120_000 })
-
 const ODD_KEYS = [
   '',
   '__proto__',

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { HOUSE, roomNameOf } from './house.ts'
 
 const SRC = join(import.meta.dirname, '../src')
 
@@ -44,68 +45,50 @@ function roomOf(path: string): string {
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : path
 }
 
-/** What each room may import, types included. The files at the top that are not named may import anything but test worlds. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  'contract.ts': [],
-  'clock.ts': [],
-  'opaque.ts': [],
-  'version.ts': [],
-  'dictionary.ts': [],
-  'base64.ts': ['opaque.ts'],
-  'errors.ts': ['contract.ts'],
-  'log.ts': ['clock.ts', 'contract.ts', 'errors.ts'],
-  'metrics.ts': ['clock.ts', 'contract.ts'],
-  'health.ts': [],
-  'config.ts': ['policy'],
-  policy: ['clock.ts'],
-  'audit-log': ['clock.ts', 'contract.ts', 'errors.ts'],
-  services: ['policy', 'audit-log', 'dictionary.ts', 'base64.ts', 'clock.ts', 'contract.ts', 'errors.ts', 'opaque.ts'],
-  http: ['services', 'dictionary.ts', 'clock.ts', 'contract.ts', 'errors.ts', 'opaque.ts'],
-  routes: ['http', 'services', 'contract.ts', 'dictionary.ts', 'health.ts', 'metrics.ts'],
-  external: ['dictionary.ts', 'base64.ts', 'clock.ts', 'errors.ts', 'opaque.ts'],
-  standins: ['clock.ts'],
-  client: ['contract.ts'],
-  check: ['services', 'policy', 'clock.ts', 'config.ts', 'contract.ts', 'errors.ts', 'opaque.ts', 'starting.ts'],
-  'vault-setup': ['services', 'policy', 'errors.ts'],
-  cli: [
-    'check',
-    'vault-setup',
-    'client',
-    'policy',
-    'config.ts',
-    'wire-check.ts',
-    'wire-vault-setup.ts',
-    'contract.ts',
-    'clock.ts',
-    'errors.ts',
-    'service-process.ts',
-    'starting.ts',
-    'told.ts',
-    'version.ts',
-  ],
-}
-
 describe('imports', () => {
-  for (const [room, allowed] of Object.entries(MAY_IMPORT)) {
-    test(`${room} imports ${allowed.length === 0 ? 'nothing of ours' : `only ${allowed.join(', ')}`}`, () => {
-      const here = sources.filter(({ path }) => roomOf(path) === room)
-      expect(here.length).toBeGreaterThan(0)
-      const strays = here.flatMap(({ path, imports }) =>
-        imports(true)
-          .map(roomOf)
-          .filter((target) => target !== room && !allowed.includes(target))
-          .map((target) => `${path} -> ${target}`),
-      )
+  test('every file is in a room of DESIGN.md, and every room that it names is there', () => {
+    expect(sources.filter(({ path }) => roomNameOf(path) === undefined)).toEqual([])
+    const named = HOUSE.flatMap(({ names, knows, knowsTypesOf }) => [...names, ...knows, ...knowsTypesOf])
+    const inhabited = new Set(sources.map(({ path }) => roomNameOf(path)))
+    expect(named.filter((name) => !inhabited.has(name))).toEqual([])
+  })
+
+  for (const { names, knows, knowsTypesOf } of HOUSE) {
+    test.each(names)('%s knows only what DESIGN.md says that it may', (room) => {
+      const strays = sources
+        .filter(({ path }) => roomNameOf(path) === room)
+        .flatMap(({ path, imports }) => {
+          const isStray = (allowed: readonly string[]) => (target: string) =>
+            ![room, ...allowed].includes(String(roomNameOf(target)))
+          const found = [
+            ...imports(false).filter(isStray(knows)),
+            ...imports(true).filter(isStray([...knows, ...knowsTypesOf])),
+          ]
+          return [...new Set(found)].map((target) => `${path} -> ${target}`)
+        })
       expect(strays).toEqual([])
     })
   }
 
-  test('only wire.ts, wire-check.ts for a look without serving and wire-vault-setup.ts see the clients of external/', () => {
+  test('what rotates reaches nothing that decrypts', () => {
+    const rotating = sources.filter(({ path }) => path.startsWith('services/rotation/'))
+    const reached = rotating.flatMap(({ path }) => reachedFrom(path))
+    expect(reached).toContain('services/rotation/run.ts')
+    expect(reached.filter((path) => ['services/decrypt.ts', 'services/open.ts'].includes(path))).toEqual([])
+  })
+
+  test('only what makes its clients, and what they are made with, sees external/', () => {
     const seers = sources.filter(
       ({ path, imports }) =>
         roomOf(path) !== 'external' && imports(true).some((target) => roomOf(target) === 'external'),
     )
-    expect(seers.map(({ path }) => path).toSorted()).toEqual(['wire-check.ts', 'wire-vault-setup.ts', 'wire.ts'])
+    expect(seers.map(({ path }) => path).toSorted()).toEqual([
+      'own-files.ts',
+      'surroundings.ts',
+      'wire-check.ts',
+      'wire-upstreams.ts',
+      'wire-vault-setup.ts',
+    ])
   })
 
   test('only external/ knows the SDKs and undici', () => {
@@ -127,7 +110,7 @@ describe('imports', () => {
   })
 
   test('the command line loads a verb when it is asked for, and the service for no other verb than serve', () => {
-    const atOnce = ['contract.ts', 'policy/words.ts', 'told.ts', 'version.ts', 'cli/world.ts', 'cli/main.ts']
+    const atOnce = ['contract.ts', 'words.ts', 'told.ts', 'version.ts', 'cli/world.ts', 'cli/main.ts']
     expect(reachedFrom('cli/main.ts', false).filter((path) => !atOnce.includes(path))).toEqual([])
     const loads = sources.filter(({ imports }) => imports(true).includes('service-process.ts'))
     expect(loads.map(({ path }) => path).toSorted()).toEqual(['cli/serve.ts', 'main.ts'])
@@ -163,7 +146,7 @@ describe('brands', () => {
     Sealed: 'services/ciphertext.ts',
     Opened: 'services/open.ts',
     Disclosed: 'services/disclose.ts',
-    Recorded: 'services/audit.ts',
+    Recorded: 'services/entry.ts',
     RotationGrant: 'services/authorize.ts',
     Claim: 'services/rotation/journal.ts',
     Begun: 'services/rotation/effects.ts',

@@ -68,6 +68,21 @@ describe('a file that is awaited', () => {
     await expect(given).rejects.toBeInstanceOf(Stopped)
   })
 
+  test('is told of although the clock was set back, at once and then once a minute', async () => {
+    const { waiting, lines, clock, stopping } = room()
+    let looks = 0
+    const given = waiting.until(FILE, () => {
+      looks += 1
+      if (looks === 2) clock.set(clock.now() - 3_600_000)
+      return failing('none')()
+    })
+    // The second after which it was set back ends an hour later.
+    await clock.advance(1_000)
+    expect(lines.length).toBe(1 + 1 + 60)
+    stopping.abort()
+    await expect(given).rejects.toBeInstanceOf(Stopped)
+  })
+
   test('is named beside others that are missed as well', async () => {
     const { waiting, clock, stopping, lines } = room()
     const both = Promise.allSettled([

@@ -7,6 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Code } from '../contract.ts'
+import { LABEL } from '../label.ts'
 
 /** Where a record stands: the instance that wrote it, its number there, and the SHA-256 of the line before it. */
 export interface Link {
@@ -358,8 +359,6 @@ function caller(from: AuditedCaller | undefined): Fields | undefined {
     }
   )
 }
-
-const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/
 
 /** Checked here again: a path segment may be a token pasted in the wrong place, and must not become a record. */
 function secret(from: Decision['secret']): Fields | undefined {

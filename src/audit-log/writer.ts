@@ -3,10 +3,12 @@
  * requests share one sync; each resolves only after its own bytes are written. Any failure ends the chain: what waits
  * is refused, so is what comes, and a fresh chain is tried for with growing patience, until somebody mends the disk.
  */
-import type { Cancel, Clock } from '../clock.ts'
-import { KeyholeError } from '../errors.ts'
+import type { Clock } from '../clock.ts'
 import type { Chain } from './chain.ts'
 import { openChain } from './chain.ts'
+import { mending } from './mending.ts'
+import type { Group } from './queue.ts'
+import { appendQueue } from './queue.ts'
 import type { AuditRecord, Head, Start, Versions } from './record.ts'
 import type { Sink } from './sink.ts'
 import { SinkError } from './sink.ts'
@@ -34,35 +36,21 @@ export interface Writer {
   close(): Promise<void>
 }
 
-const FIRST_RETRY_MS = 250
-const LAST_RETRY_MS = 5_000
-/** Bounds the memory and the time of one write; the lines beyond it go out in the next. */
-const MAX_GROUP_BYTES = 1024 * 1024
-
-interface Waiting {
-  readonly record: AuditRecord
-  /** Refuses it, if told why. */
-  settle: (why?: string) => void
-}
-
 /** @throws SinkError when the first record cannot be written: a log that never worked should stop the start. */
 export async function openWriter(options: WriterOptions): Promise<Writer> {
   const { sink, clock, timeoutMs } = options
-  const queue = new Set<Waiting>()
+  const queue = appendQueue(options)
+  const mend = mending(clock, reopen)
   let state: 'open' | 'failed' | 'closed' = 'open'
   let closing: Promise<void> | undefined
   let chain: Chain
   let head: Head | undefined
-  let blocked = false
   let draining = false
-  let refusedAppends = 0
-  let retryMs = FIRST_RETRY_MS
-  let cancelRetry: Cancel = () => undefined
 
   async function begin(cause: Start['cause']): Promise<void> {
     const { previous = head, torn } = await sink.begin()
     const fresh = openChain(options.random(16).toString('hex'))
-    const told = refusedAppends
+    const refusedAppends = queue.refused()
     const line = fresh.next({
       kind: 'start',
       timeMs: clock.now(),
@@ -72,130 +60,59 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
       policyHash: options.policyHash(),
       previous,
       torn,
-      refusedAppends: told,
+      refusedAppends,
     })
     await sink.write(Buffer.from(`${line}\n`))
-    refusedAppends -= told
+    queue.toldOf(refusedAppends)
     chain = fresh
     head = fresh.head()
   }
 
   function append(record: AuditRecord): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const refuse = (why: string) => {
-      if (record.kind === 'decision') refusedAppends += 1
-      reject(new KeyholeError('AUDIT_UNAVAILABLE', { why }))
-    }
-    const why = whyNot()
-    if (why !== undefined) refuse(why)
-    else enqueue(record, resolve, refuse)
-    return promise
-  }
-
-  function whyNot(): string | undefined {
-    if (closing !== undefined) return 'audit-log-closed'
-    if (state === 'failed') return 'audit-sink-failed'
-    if (blocked) return 'audit-sink-blocked'
-    return queue.size >= options.maxQueued ? 'audit-queue-full' : undefined
-  }
-
-  function enqueue(record: AuditRecord, resolve: () => void, refuse: (why: string) => void): void {
-    const waiting: Waiting = { record, settle }
-    function settle(why?: string): void {
-      cancel()
-      if (why === undefined) resolve()
-      else refuse(why)
-    }
-    const cancel = clock.after(timeoutMs, () => {
-      // If it is being written already, it may stand in the log although its request failed: never the other way.
-      queue.delete(waiting)
-      waiting.settle = () => undefined
-      blocked = true
-      refuse('audit-sink-blocked')
-    })
-    queue.add(waiting)
+    if (closing !== undefined) return queue.refuse(record, 'audit-log-closed')
+    if (state === 'failed') return queue.refuse(record, 'audit-sink-failed')
+    const written = queue.add(record)
     void drain()
+    return written
   }
 
   /** Never rejects. One at a time: the order of the chain is the order of the file. */
   async function drain(): Promise<void> {
     if (draining) return
     draining = true
-    while (state === 'open' && queue.size > 0) await writeGroup()
+    while (state === 'open' && !queue.isEmpty()) await writeGroup()
     draining = false
   }
 
   async function writeGroup(): Promise<void> {
-    let group: Waiting[] = []
+    let group: Group | undefined
     try {
       // While it looks, the other appends of this turn of the event loop join the group.
       if (!(await sink.current())) await begin('moved')
-      const taken = takeGroup()
-      group = taken.group
-      if (group.length > 0) await sink.write(taken.bytes)
+      group = queue.take((record) => chain.next(record))
+      if (group.bytes.length > 0) await sink.write(group.bytes)
       head = chain.head()
-      blocked = false
-      retryMs = FIRST_RETRY_MS
-      for (const waiting of group) waiting.settle()
+      queue.unblock()
+      mend.worked()
+      group.settle()
     } catch {
-      fail(group)
+      state = 'failed'
+      group?.settle('audit-sink-failed')
+      queue.clear('audit-sink-failed')
+      void sink.end()
+      mend.later()
     }
   }
 
-  function takeGroup(): { group: Waiting[]; bytes: Buffer } {
-    const group: Waiting[] = []
-    const lines: Buffer[] = []
-    let length = 0
-    for (const waiting of queue) {
-      if (length >= MAX_GROUP_BYTES) break
-      queue.delete(waiting)
-      const line = lineOf(waiting)
-      if (line === undefined) continue
-      lines.push(line)
-      length += line.length
-      group.push(waiting)
-    }
-    return { group, bytes: Buffer.concat(lines) }
-  }
-
-  /** A record that cannot be put on a line is a defect of its maker, and costs nobody else an answer. */
-  function lineOf(waiting: Waiting): Buffer | undefined {
-    try {
-      return Buffer.from(`${chain.next(waiting.record)}\n`)
-    } catch {
-      waiting.settle('audit-record-malformed')
-      return undefined
-    }
-  }
-
-  function fail(group: readonly Waiting[]): void {
-    state = 'failed'
-    for (const waiting of [...group, ...queue]) waiting.settle('audit-sink-failed')
-    queue.clear()
-    void sink.end()
-    retryLater()
-  }
-
-  function retryLater(): void {
-    if (closing !== undefined) return
-    cancelRetry = clock.after(retryMs, () => void retry())
-    retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
-  }
-
-  /** Never rejects. */
-  async function retry(): Promise<void> {
-    try {
-      await begin('mended')
-      blocked = false
-      if (state === 'failed') state = 'open'
-      else await sink.end()
-    } catch {
-      retryLater()
-    }
+  async function reopen(): Promise<void> {
+    await begin('mended')
+    queue.unblock()
+    if (state === 'failed') state = 'open'
+    else await sink.end()
   }
 
   async function shut(stopped: Promise<void>): Promise<void> {
-    cancelRetry()
+    mend.stop()
     await stopped.catch(() => undefined)
     state = 'closed'
     await within(sink.end(), clock, timeoutMs).catch(() => undefined)
@@ -209,7 +126,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
   }
   return {
     append,
-    healthy: () => state === 'open' && closing === undefined && !blocked,
+    healthy: () => state === 'open' && closing === undefined && !queue.isBlocked(),
     head: () => head,
     close() {
       if (closing !== undefined) return closing

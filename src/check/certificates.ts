@@ -1,7 +1,7 @@
 /** Whom keyhole trusts, and what it shows to those who are to trust it. */
 import { X509Certificate } from 'node:crypto'
-import { listed } from '../policy/words.ts'
 import { FILE_FIXES } from '../starting.ts'
+import { listed } from '../words.ts'
 import type { Checking, CheckName, Finding } from './finding.ts'
 import { counted, ok, toFix } from './finding.ts'
 import type { CheckParts } from './ports.ts'

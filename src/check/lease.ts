@@ -1,9 +1,9 @@
 /** The Lease of whoever rotates, and what it remembers. Read only. */
 
-import { listed } from '../policy/words.ts'
 import type { JournalState } from '../services/rotation/journal-state.ts'
 import { EMPTY_STATE, parseState, STATE_ANNOTATION } from '../services/rotation/journal-state.ts'
 import type { LeaseRecord } from '../services/rotation/ports.ts'
+import { listed } from '../words.ts'
 import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
 import { ok, skipped, toFix, wait } from './finding.ts'

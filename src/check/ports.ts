@@ -5,7 +5,7 @@ import type { UpstreamKind } from '../errors.ts'
 import type { Token } from '../opaque.ts'
 import type { PolicySource } from '../policy/current.ts'
 import type { TransitKey } from '../policy/schema.ts'
-import type { LeaseName, LeaseRecord, SecretStore, TransitKeyInfo } from '../services/rotation/ports.ts'
+import type { Leases, SecretStore, TransitKeyInfo } from '../services/rotation/ports.ts'
 
 export interface CheckParts {
   readonly config: Config
@@ -39,18 +39,24 @@ export interface Peer {
 }
 
 /** All throw UpstreamError. */
-export interface KubernetesPort extends Peer, Pick<SecretStore, 'holdSecret'> {
-  /** The username. */
+export interface KubernetesPort extends Peer, Self, Pick<SecretStore, 'holdSecret'>, Pick<Leases, 'readLease'> {}
+
+/** Whoever asks, as the API server knows it. */
+export interface Self {
+  /** The username. @throws UpstreamError; `unauthorized` where our token is refused. */
   whoAmI(signal: AbortSignal): Promise<string>
+  /** @throws UpstreamError */
   mayI(action: Action, signal: AbortSignal): Promise<boolean>
-  readLease(name: LeaseName, signal: AbortSignal): Promise<LeaseRecord | undefined>
 }
 
 export interface Action {
   readonly verb: string
+  /** API group; empty for core. */
   readonly group: string
   readonly resource: string
+  /** Absent: in all of them, or of none. */
   readonly namespace?: string
+  /** Absent: whichever. */
   readonly name?: string
 }
 
@@ -76,6 +82,7 @@ export interface Health {
   readonly initialized: boolean
   readonly sealed: boolean
   readonly standby: boolean
+  /** As it says; empty where it does not. */
   readonly version: string
 }
 
@@ -86,6 +93,7 @@ export interface LoginTold {
   readonly policies: readonly string[]
 }
 
+/** In the order in which Vault looks. */
 export interface LoginRefused {
-  readonly refused: 'role-missing' | 'audience' | 'account' | 'namespace' | 'untimely' | 'denied'
+  readonly refused: 'role-missing' | 'audience' | 'untimely' | 'account' | 'namespace' | 'denied'
 }

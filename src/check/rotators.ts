@@ -39,7 +39,7 @@ export async function* rotators(
 
 function* dropped({ transitKey, secrets }: KeyUnderCheck, { state }: Remembered, nowMs: number): Generator<Finding> {
   const count = droppedOf(state, transitKey.name, secrets, nowMs)
-  if (count === 0 || count === 'unknown') return
+  if (count === 0 || typeof count !== 'number') return
   yield wait(
     'key-versions',
     `${counted(count, 'Secret')} under ${pathOf(transitKey)} left the policy lately: no old version is retired for a week`,

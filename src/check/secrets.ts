@@ -1,10 +1,10 @@
 /** Every Secret under every TransitKey: there, readable, and holding what Transit encrypted. No value is shown. */
 import { BLOCKED } from '../contract.ts'
 import type { SecretUnder } from '../policy/secrets-under.ts'
-import { listed } from '../policy/words.ts'
 import type { Inspected, Located } from '../services/rotation/inspect.ts'
 import { inspector, isBlocked, isLocated } from '../services/rotation/inspect.ts'
 import { patience } from '../services/rotation/patience.ts'
+import { listed } from '../words.ts'
 import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
 import { counted, ok, skipped, toFix, wait } from './finding.ts'

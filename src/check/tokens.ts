@@ -1,7 +1,7 @@
 /** keyhole's own two tokens, by what they say of themselves. Whether they are believed, their servers say. */
 import type { Token } from '../opaque.ts'
-import { listed } from '../policy/words.ts'
 import { StartError } from '../starting.ts'
+import { listed } from '../words.ts'
 import type { Checking, CheckName, Finding } from './finding.ts'
 import { ok, toFix, wait } from './finding.ts'
 import type { CheckParts } from './ports.ts'

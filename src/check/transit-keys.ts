@@ -1,8 +1,8 @@
 /** The Transit keys, each by the role that uses it; and whether every Secret still opens, as far as its version tells. */
 import type { TransitKey } from '../policy/schema.ts'
-import { listed } from '../policy/words.ts'
 import type { Located } from '../services/rotation/inspect.ts'
 import type { TransitKeyInfo } from '../services/rotation/ports.ts'
+import { listed } from '../words.ts'
 import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
 import { ok, skipped, toFix } from './finding.ts'

@@ -1,6 +1,6 @@
 /** Vault: whether it is there and open, and whether its roles let keyhole in, and nobody else. */
 import type { Config } from '../config.ts'
-import { listed } from '../policy/words.ts'
+import { listed } from '../words.ts'
 import type { Trusted } from './certificates.ts'
 import { clock } from './clocks.ts'
 import { failed, unreached } from './failures.ts'

@@ -10,6 +10,7 @@ import { wrapHttpLibrary } from '@kubernetes/client-node/dist/gen/http/http.js'
 import { ServerConfiguration } from '@kubernetes/client-node/dist/gen/servers.js'
 import type { UpstreamKind } from '../errors.ts'
 import { UpstreamError } from '../errors.ts'
+import { LABEL } from '../label.ts'
 import type { Token } from '../opaque.ts'
 import { wipe } from '../opaque.ts'
 import { kindOfStatus, unanswered } from './refused.ts'
@@ -165,7 +166,7 @@ export function record(value: unknown): Readonly<Record<string, unknown>> | unde
 
 /** RFC 1123. The SDK takes `..` for a name, and the path then means another object. */
 export function isLabel(name: string): boolean {
-  return /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(name)
+  return LABEL.test(name)
 }
 
 export function isSubdomain(name: string): boolean {

@@ -7,6 +7,7 @@
 import { CoordinationV1ApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/CoordinationV1Api.js'
 import { V1MicroTime } from '@kubernetes/client-node/dist/types.js'
 import { UpstreamError } from '../errors.ts'
+import type { LeaseName, LeaseRecord, Leases } from '../services/rotation/ports.ts'
 import type { ApiObject, Call, Refused } from './kubernetes-client.ts'
 import {
   CONFIGURATION,
@@ -18,35 +19,6 @@ import {
   refusedBy,
   whole,
 } from './kubernetes-client.ts'
-
-export interface Leases {
-  /** Undefined when there is no such Lease. @throws UpstreamError */
-  readLease(name: LeaseName, signal: AbortSignal): Promise<LeaseRecord | undefined>
-  /**
-   * Writes the whole Lease if it still is what `lease.resourceVersion` names; with an empty one, if there is none yet.
-   * @throws UpstreamError
-   */
-  writeLease(name: LeaseName, lease: LeaseRecord, signal: AbortSignal): Promise<LeaseRecord | 'conflict'>
-}
-
-export interface LeaseName {
-  readonly namespace: string
-  readonly name: string
-}
-
-export interface LeaseRecord {
-  /** `<uid>/<resourceVersion>`; empty for a Lease that is not there yet. */
-  readonly resourceVersion: string
-  /** Empty: nobody holds it. */
-  readonly holder: string
-  /** Epoch ms; 0 where it was never held. */
-  readonly renewedAtMs: number
-  /** Written in whole seconds, rounded up: others then wait longer, not shorter. */
-  readonly durationMs: number
-  readonly transitions: number
-  readonly labels: ReadonlyMap<string, string>
-  readonly annotations: ReadonlyMap<string, string>
-}
 
 export function openLeases(call: Call): Leases {
   const coordination = new CoordinationV1ApiRequestFactory(CONFIGURATION)

@@ -7,6 +7,8 @@
  */
 import { CoreV1ApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/CoreV1Api.js'
 import { UpstreamError } from '../errors.ts'
+import type { Place } from '../services/place.ts'
+import type { DataChange, HeldSecret, SecretStore, Unwritten } from '../services/rotation/ports.ts'
 import type { ApiObject, Call, Refused } from './kubernetes-client.ts'
 import {
   CONFIGURATION,
@@ -19,38 +21,6 @@ import {
   whole,
 } from './kubernetes-client.ts'
 import type { Answer } from './send.ts'
-
-export interface SecretStore {
-  /** A quorum read; undefined when there is no such Secret. @throws UpstreamError */
-  holdSecret(place: Place, signal: AbortSignal): Promise<HeldSecret | undefined>
-  /** One JSON Patch: all of the changes or none. Undefined when it was written. @throws UpstreamError */
-  replaceData(place: Place, changes: readonly DataChange[], signal: AbortSignal): Promise<Unwritten | undefined>
-}
-
-export interface Place {
-  readonly namespace: string
-  readonly secret: string
-}
-
-export interface HeldSecret {
-  readonly uid: string
-  readonly immutable: boolean
-  /** Values still in base64. */
-  readonly data: ReadonlyMap<string, string>
-  readonly labels: ReadonlyMap<string, string>
-  readonly annotations: ReadonlyMap<string, string>
-  /** Each once. */
-  readonly managers: readonly string[]
-}
-
-/** Both values in base64, as stored. */
-export interface DataChange {
-  readonly dataKey: string
-  readonly from: string
-  readonly to: string
-}
-
-export type Unwritten = 'changed' | 'missing' | 'immutable'
 
 export function openSecretStore(call: Call): SecretStore {
   const core = new CoreV1ApiRequestFactory(CONFIGURATION)

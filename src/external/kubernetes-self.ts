@@ -1,27 +1,10 @@
 /** What the API server says of whoever asks: who it is, and what it may do. Every authenticated user may ask both. */
 import { AuthenticationV1ApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/AuthenticationV1Api.js'
 import { AuthorizationV1ApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/AuthorizationV1Api.js'
+import type { Self } from '../check/ports.ts'
 import type { Call } from './kubernetes-client.ts'
 import { CONFIGURATION, record, whole } from './kubernetes-client.ts'
 import type { Answer } from './send.ts'
-
-export interface Self {
-  /** The username. @throws UpstreamError; `unauthorized` where our token is refused. */
-  whoAmI(signal: AbortSignal): Promise<string>
-  /** @throws UpstreamError */
-  mayI(action: Action, signal: AbortSignal): Promise<boolean>
-}
-
-export interface Action {
-  readonly verb: string
-  /** API group; empty for core. */
-  readonly group: string
-  readonly resource: string
-  /** Absent: in all of them, or of none. */
-  readonly namespace?: string
-  /** Absent: whichever. */
-  readonly name?: string
-}
 
 export function openSelf(call: Call): Self {
   const authentication = new AuthenticationV1ApiRequestFactory(CONFIGURATION)

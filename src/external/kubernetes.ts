@@ -10,8 +10,10 @@ import {
 } from '@kubernetes/client-node/dist/gen/apis/AuthenticationV1Api.js'
 import { CoreV1ApiRequestFactory, CoreV1ApiResponseProcessor } from '@kubernetes/client-node/dist/gen/apis/CoreV1Api.js'
 import { ResponseContext } from '@kubernetes/client-node/dist/gen/http/http.js'
+import type { Self } from '../check/ports.ts'
 import { UpstreamError } from '../errors.ts'
 import type { Token } from '../opaque.ts'
+import type { Leases, SecretStore } from '../services/rotation/ports.ts'
 import type { KubernetesOptions } from './kubernetes-client.ts'
 import {
   CONFIGURATION,
@@ -24,11 +26,8 @@ import {
   refusedBy,
   whole,
 } from './kubernetes-client.ts'
-import type { Leases } from './kubernetes-leases.ts'
 import { openLeases } from './kubernetes-leases.ts'
-import type { SecretStore } from './kubernetes-secrets.ts'
 import { openSecretStore } from './kubernetes-secrets.ts'
-import type { Self } from './kubernetes-self.ts'
 import { openSelf } from './kubernetes-self.ts'
 import type { Answer } from './send.ts'
 

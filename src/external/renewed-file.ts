@@ -67,7 +67,13 @@ export function renewedFile<T>(options: RenewedFileOptions<T>): Renewed<T> {
     return value
   }
 
-  return { current: () => (clock.now() - readAt < maxAgeMs ? value : renew()), again }
+  /** A clock that was set back must not keep what is old. */
+  function isFresh(): boolean {
+    const ageMs = clock.now() - readAt
+    return ageMs >= 0 && ageMs < maxAgeMs
+  }
+
+  return { current: () => (isFresh() ? value : renew()), again }
 }
 
 const AGAIN_EVERY_MS = 1_000

@@ -2,22 +2,12 @@
 import { UpstreamError } from '../errors.ts'
 import type { Token } from '../opaque.ts'
 import { wipe } from '../opaque.ts'
+import type { Fields, VaultAdmin } from '../vault-setup/port.ts'
 import { unanswered } from './refused.ts'
 import type { Outbound } from './send.ts'
 import type { VaultOptions } from './vault-client.ts'
 import { garbage } from './vault-client.ts'
 import { kindOfRefusal } from './vault-refusals.ts'
-
-type Fields = Readonly<Record<string, unknown>>
-
-export interface VaultAdmin {
-  /** The `data` of what is there; undefined where nothing is. @throws UpstreamError */
-  read(path: string, signal: AbortSignal): Promise<Fields | undefined>
-  /** Names below a path; none where nothing is. @throws UpstreamError */
-  list(path: string, signal: AbortSignal): Promise<readonly string[]>
-  /** @throws UpstreamError */
-  write(path: string, data: Fields, signal: AbortSignal): Promise<void>
-}
 
 export function openVaultAdmin({ send, namespace, token }: VaultOptions & { readonly token: Token }): VaultAdmin {
   async function ask({ method, path, body }: Pick<Outbound, 'method' | 'path' | 'body'>, signal: AbortSignal) {

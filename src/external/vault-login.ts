@@ -1,28 +1,20 @@
 /** A login that is told about rather than used: what keyhole check asks, and why it was refused. */
 import { randomBytes } from 'node:crypto'
+import type { LoginRefused, LoginTold } from '../check/ports.ts'
 import { UpstreamError } from '../errors.ts'
 import { wipe } from '../opaque.ts'
 import { unanswered } from './refused.ts'
 import type { LoginRequest } from './vault.ts'
 import type { VaultOptions } from './vault-client.ts'
 import { garbage, isMount, isName } from './vault-client.ts'
-import type { LoginRefusal } from './vault-refusals.ts'
 import { kindOfRefusal, loginRefusal } from './vault-refusals.ts'
-
-export type { LoginRefusal } from './vault-refusals.ts'
-
-export interface LoginTold {
-  readonly leaseSeconds: number
-  readonly type: string
-  readonly policies: readonly string[]
-}
 
 /** The token that it yields is thrown away. @throws UpstreamError for what is not about the login. */
 export async function tryLogin(
   { send, namespace }: VaultOptions,
   { mount, role, jwt }: Omit<LoginRequest, 'jwt'> & { readonly jwt: string },
   signal: AbortSignal,
-): Promise<LoginTold | { readonly refused: LoginRefusal }> {
+): Promise<LoginTold | LoginRefused> {
   if (!isMount(mount) || !isName(role)) throw new UpstreamError('vault', 'bad-request')
   const headers = {
     'content-type': 'application/json',

@@ -2,6 +2,7 @@
  * What Vault means by a refusal. It says so in English, so this is the one place that reads it; no text leaves.
  * The body is read as bytes: a batch that failed in part holds the plaintext of the rest.
  */
+import type { LoginRefused } from '../check/ports.ts'
 import type { Bounds, Span } from '../dictionary.ts'
 import { DictionaryError, elements, find, insideQuotes } from '../dictionary.ts'
 import type { UpstreamKind } from '../errors.ts'
@@ -22,16 +23,13 @@ export function kindOfText(text: string): UpstreamKind {
   return REFUSALS.find(([part]) => text.includes(part))?.[1] ?? 'bad-request'
 }
 
-/** Why a login by the Kubernetes auth method was refused, in the order in which Vault looks. */
-export type LoginRefusal = 'role-missing' | 'audience' | 'untimely' | 'account' | 'namespace' | 'denied'
-
-/** Undefined for what is not about the login. */
-export function loginRefusal(status: number, body: Buffer): LoginRefusal | undefined {
+/** Why a login by the Kubernetes auth method was refused; undefined for what is not about the login. */
+export function loginRefusal(status: number, body: Buffer): LoginRefused['refused'] | undefined {
   const text = status === 400 || status === 403 ? reasonIn(body) : undefined
   return text === undefined ? undefined : LOGIN_REFUSALS.find(([part]) => text.includes(part))?.[1]
 }
 
-const LOGIN_REFUSALS: readonly (readonly [part: string, refusal: LoginRefusal])[] = [
+const LOGIN_REFUSALS: readonly (readonly [part: string, refusal: LoginRefused['refused']])[] = [
   ['invalid role name', 'role-missing'],
   ['invalid audience (aud) claim', 'audience'],
   ['invalid expiration time (exp) claim', 'untimely'],

@@ -5,59 +5,14 @@
  * An answer is believed as far as its types hold. `garbage` after `rotateKey` or `setMinDecryptionVersion` does not say
  * that nothing happened: a proxy may have spoilt the answer of a Vault that obeyed.
  */
-import type { UpstreamKind } from '../errors.ts'
 import { UpstreamError } from '../errors.ts'
-import type { Token } from '../opaque.ts'
 import { wipe } from '../opaque.ts'
+import type { RewrapItem, Rewrapped, TransitKeyInfo, TransitRotation } from '../services/rotation/ports.ts'
 import type { VaultOptions } from './vault-client.ts'
 import { garbage, isMount, isName, MAX_ITEMS, openClient } from './vault-client.ts'
 import { kindOfText } from './vault-refusals.ts'
 
-export interface VaultRotation {
-  /** @throws UpstreamError; `key-missing` when there is no such key. */
-  readKey(request: KeyRequest, signal: AbortSignal): Promise<KeyInfo>
-  /** Adds a version: each call does. @throws UpstreamError */
-  rotateKey(request: KeyRequest, signal: AbortSignal): Promise<void>
-  /** Lowers it, too. @throws UpstreamError; `bad-request` beyond the latest version. */
-  setMinDecryptionVersion(request: KeyRequest & { readonly version: number }, signal: AbortSignal): Promise<void>
-  /**
-   * As many outcomes as items, in their order. @throws UpstreamError for the batch as a whole; `too-large` where a
-   * smaller batch may pass.
-   */
-  rewrap(
-    request: KeyRequest & { readonly items: readonly RewrapItem[] },
-    signal: AbortSignal,
-  ): Promise<readonly Rewrapped[]>
-}
-
-export interface KeyRequest {
-  readonly token: Token
-  /** Of the Transit engine: `transit`. */
-  readonly mount: string
-  readonly key: string
-}
-
-export interface KeyInfo {
-  readonly derived: boolean
-  readonly latestVersion: number
-  readonly minDecryptionVersion: number
-  /** Epoch ms by version. Vault tells of the versions from minDecryptionVersion on; the latest is always there. */
-  readonly createdAtMs: ReadonlyMap<number, number>
-}
-
-export interface RewrapItem {
-  /** `vault:v<version>:<base64>` */
-  readonly ciphertext: string
-  /** base64; in all items or in none. */
-  readonly context?: string
-}
-
-export type Rewrapped =
-  | { readonly ciphertext: string; readonly keyVersion: number }
-  /** How Transit refused this item. */
-  | { readonly refused: UpstreamKind }
-
-export function openVaultRotation(options: VaultOptions): VaultRotation {
+export function openVaultRotation(options: VaultOptions): TransitRotation {
   const { read, write } = openClient(options)
   return {
     async readKey({ token, mount, key }, signal) {
@@ -99,7 +54,7 @@ function numbered({ ciphertext, context }: RewrapItem, index: number): object {
   return { ciphertext, ...(context !== undefined && { context }), reference: String(index) }
 }
 
-function keyIn(body: Buffer): KeyInfo {
+function keyIn(body: Buffer): TransitKeyInfo {
   const data = dataIn(body)
   const { derived, latest_version: latestVersion, min_decryption_version: minDecryptionVersion } = data
   if (typeof derived !== 'boolean' || !isCount(latestVersion) || !isCount(minDecryptionVersion)) throw garbage()

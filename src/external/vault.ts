@@ -10,21 +10,16 @@ import { DictionaryError, elements, find, insideQuotes } from '../dictionary.ts'
 import { UpstreamError } from '../errors.ts'
 import type { Token } from '../opaque.ts'
 import { token, wipe } from '../opaque.ts'
+import type { DecryptItem, Transit } from '../services/decrypt.ts'
 import type { VaultOptions } from './vault-client.ts'
 import { garbage, isMount, isName, MAX_ITEMS, openClient } from './vault-client.ts'
 import { BOUNDS, kindOfText, textAt } from './vault-refusals.ts'
 
 export type { VaultOptions } from './vault-client.ts'
 
-export interface Vault {
+export interface Vault extends Transit {
   /** @throws UpstreamError */
   login(request: LoginRequest, signal: AbortSignal): Promise<VaultLogin>
-  /**
-   * The plaintexts, in the order of the items: all of them or none. The receiver wipes them.
-   * A key that is derived refuses an item without context with kind `context-missing`; asking so is how to prove it.
-   * @throws UpstreamError
-   */
-  decrypt(request: DecryptRequest, signal: AbortSignal): Promise<readonly Buffer[]>
 }
 
 export interface LoginRequest {
@@ -37,22 +32,6 @@ export interface LoginRequest {
 export interface VaultLogin {
   readonly token: Token
   readonly leaseSeconds: number
-}
-
-export interface DecryptRequest {
-  readonly token: Token
-  /** Of the Transit engine: `transit`. */
-  readonly mount: string
-  readonly key: string
-  /** At most 250. */
-  readonly items: readonly DecryptItem[]
-}
-
-export interface DecryptItem {
-  /** `vault:v<version>:<base64>` */
-  readonly ciphertext: string
-  /** base64; in all items or in none. */
-  readonly context?: string
 }
 
 export function openVault(options: VaultOptions): Vault {

@@ -1,6 +1,6 @@
 /** A request as the audit envelope wants it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Attempt } from '../services/audit.ts'
+import type { Attempt } from '../services/entry.ts'
 
 /** Requests whose refusal an audit record tells of, so that the error handler need not count it. */
 export interface Attempts {

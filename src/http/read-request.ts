@@ -6,7 +6,9 @@
 import type { FastifyRequest } from 'fastify'
 import * as z from 'zod'
 import { KeyholeError } from '../errors.ts'
+import { LABEL } from '../label.ts'
 import type { Ask } from '../services/authorize.ts'
+import { accepted } from './accept.ts'
 import type { IfNoneMatch } from './etag.ts'
 import { parseIfNoneMatch } from './etag.ts'
 
@@ -18,9 +20,7 @@ export interface ReadRequest {
 /** As many keys as one request may name. */
 export const MAX_KEYS = 100
 
-/** RFC 1123 labels: neither half holds a dot, so the dot between them is unambiguous. */
-const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/
-
+/** Neither half holds a dot, so the dot between them is unambiguous. */
 const Params = z.strictObject({
   name: z
     .string()
@@ -63,17 +63,10 @@ function parsed<T extends z.ZodType>(schema: T, input: unknown, refusal: { why: 
   return result.data
 }
 
-const JSON_RANGES = new Set(['application/json', 'application/*', '*/*'])
-
 /** Bytes as they are, only for who takes nothing that JSON would satisfy. @throws KeyholeError NOT_ACCEPTABLE. */
 function wantsRaw(accept: string | undefined): boolean {
-  if (accept === undefined || accept.trim() === '') return false
-  const ranges = accept
-    .toLowerCase()
-    .split(',')
-    .filter((range) => !/;\s*q=0(?:\.0*)?\s*(?:;|$)/.test(range))
-    .map((range) => range.replace(/;.*/s, '').trim())
-  if (ranges.some((range) => JSON_RANGES.has(range))) return false
-  if (ranges.includes('application/octet-stream')) return true
+  const { json, names } = accepted(accept)
+  if (json) return false
+  if (names('application/octet-stream')) return true
   throw new KeyholeError('NOT_ACCEPTABLE', { why: 'media-type' })
 }

@@ -1,9 +1,9 @@
 /** How what was recorded leaves. */
 import type { FastifyReply } from 'fastify'
 import type { ListAnswer } from '../contract.ts'
-import type { Unchanged } from '../services/audit.ts'
 import type { Listing } from '../services/authorize.ts'
 import type { Disclosed } from '../services/disclose.ts'
+import type { Unchanged } from '../services/entry.ts'
 
 /**
  * A Buffer passes Fastify's serializers by untouched. It is wiped when the reply is over, not when `send` returns:

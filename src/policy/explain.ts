@@ -1,8 +1,8 @@
 /** What is wrong with one document, all of it at once, in words for whoever wrote it. */
 import * as z from 'zod'
+import { didYouMean, quoted } from '../words.ts'
 import { relations } from './relations.ts'
 import type { Kind } from './schema.ts'
-import { didYouMean, quoted } from './words.ts'
 import type { Path } from './yaml.ts'
 
 export interface Complaint {

@@ -6,6 +6,8 @@
  * The rule behind each choice: to break a document must never take effect as if somebody had written one. See
  * decisions/20261122-policy-last-good.md.
  */
+
+import { didYouMean, listed, quoted } from '../words.ts'
 import type { Condition } from './conditions.ts'
 import { conditionOf } from './conditions.ts'
 import type { Policy, PolicyDocument } from './in-force.ts'
@@ -16,7 +18,6 @@ import { problemList } from './problem-list.ts'
 import type { PolicyProblem } from './problems.ts'
 import { problemAt } from './problems.ts'
 import type { SecretGrant } from './schema.ts'
-import { didYouMean, quoted } from './words.ts'
 import type { Position } from './yaml.ts'
 import { START } from './yaml.ts'
 
@@ -167,7 +168,9 @@ function tellNotTaken(previous: InForce, file: ParsedFile, problems: ProblemList
   const shown = new Set(shownIn(file).map(({ id }) => id))
   const hidden = [...homeOf(previous, file).keys()].filter((id) => previous.documents.has(id) && !shown.has(id))
   const stays =
-    hidden.length === 0 ? '' : ` What it held before stays in force, even if it was to be removed: ${listed(hidden)}.`
+    hidden.length === 0
+      ? ''
+      : ` What it held before stays in force, even if it was to be removed: ${listed(hidden.toSorted(), MAX_LISTED)}.`
   if (!file.readable) {
     problems.add(file.path, () => problemAt(file.path, START, `Nothing of this file is taken.${stays}`))
     return
@@ -181,11 +184,6 @@ function tellNotTaken(previous: InForce, file: ParsedFile, problems: ProblemList
 }
 
 const MAX_LISTED = 10
-
-function listed(ids: readonly string[]): string {
-  const more = ids.length > MAX_LISTED ? ` and ${ids.length - MAX_LISTED} more` : ''
-  return ids.toSorted().slice(0, MAX_LISTED).join(', ') + more
-}
 
 /** Other places that a problem names. Each of n copies naming each other one would be n² of them. */
 const MAX_PLACES = 3

@@ -2,6 +2,8 @@
  * Files -> documents and problems. Nothing here throws over what a file holds: what is not good is a problem, and
  * is not taken.
  */
+
+import { didYouMean, quoted } from '../words.ts'
 import type { Complaint, Findings } from './explain.ts'
 import { check } from './explain.ts'
 import type { Policy, PolicyDocument } from './in-force.ts'
@@ -13,7 +15,6 @@ import { inOrder, problemAt } from './problems.ts'
 import { field } from './relations.ts'
 import type { Kind } from './schema.ts'
 import { KINDS, secretGrantDocument, secretGrantOf, transitKeyDocument, transitKeyOf } from './schema.ts'
-import { didYouMean, quoted } from './words.ts'
 import type { Path, Position, YamlDocument } from './yaml.ts'
 import { readYaml, START } from './yaml.ts'
 

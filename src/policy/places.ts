@@ -3,8 +3,8 @@
  * only, so that whoever may write there can neither grant nor hold up what is another's. The top level is the
  * platform's.
  */
+import { LABEL } from '../label.ts'
 import type { Kind } from './schema.ts'
-import { LABEL } from './schema.ts'
 
 /** The namespace whose subdirectory a file lies in; undefined at the top level. */
 export function namespaceOf(path: string): string | undefined {

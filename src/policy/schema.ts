@@ -6,6 +6,7 @@
  * does not parse and leaves its last good version in force.
  */
 import * as z from 'zod'
+import { LABEL } from '../label.ts'
 
 export const API_VERSION = 'keyhole.dev/v1alpha1'
 export const KINDS = ['SecretGrant', 'TransitKey'] as const
@@ -77,9 +78,6 @@ export interface Reader extends ServiceAccountName {
 export const DATA_KEY = /^(?!\.\.)(?!\.$)[-._a-zA-Z0-9]{1,253}$/
 export const DATA_KEY_RULE =
   'a data key is 1 to 253 letters, digits, "-", "_" and ".", and is not "." and does not begin with ".."'
-
-/** An RFC 1123 label, as namespaces are. */
-export const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 
 const NO_PATTERNS = 'Patterns are not taken: write each name out'
 

@@ -5,7 +5,7 @@
 
 import type { Document, ErrorCode, Node, ParsedNode } from 'yaml'
 import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseAllDocuments } from 'yaml'
-import { quoted } from './words.ts'
+import { quoted } from '../words.ts'
 
 export interface Position {
   /** From 1. */

@@ -3,57 +3,13 @@
  * story proves otherwise; it owns the one deadline; and it writes the record before the reply leaves. Without a record
  * there is no reply, whatever the outcome was: fail closed, and equally, so that a full disk tells a caller nothing.
  */
-import type { Action, Decision, Unauthenticated } from '../audit-log/record.ts'
+import type { Decision, Unauthenticated } from '../audit-log/record.ts'
 import type { Clock } from '../clock.ts'
-import type { RotationStatus } from '../contract.ts'
 import { ruleOf } from '../contract.ts'
 import { asKeyholeError, KeyholeError } from '../errors.ts'
 import type { Caller } from './authenticate.ts'
-import type { Grant, Listing, RotationGrant, SecretName } from './authorize.ts'
-import type { Sealed } from './ciphertext.ts'
-import type { Disclosed } from './disclose.ts'
-import type { Started } from './rotation/run.ts'
-
-/** A request as it arrived. */
-export interface Attempt {
-  readonly action: Action
-  readonly requestId: string
-  /** The peer's address, for the record. */
-  readonly peer: string
-  /** Aborts when the client has left before its answer was whole. */
-  readonly gone: AbortSignal
-  /** The secret asked for, once its name has proved well-formed. */
-  readonly name?: SecretName
-  /** How many keys were asked for by name: of a Secret, or Transit keys. */
-  readonly asked: number
-}
-
-declare const recorded: unique symbol
-
-/** A result with its record. Only an {@link Entry} makes one, so a story that forgets to record does not compile. */
-export interface Recorded<T> {
-  readonly [recorded]: true
-  readonly result: T
-}
-
-/** The caller has it already. A 304 carries the ETag all the same. */
-export interface Unchanged {
-  readonly etag: string
-}
-
-/** What a story tells as it goes. Each call hands its argument on, so that the story reads as one chain of permits. */
-export interface Entry {
-  identified(caller: Caller): Caller
-  granted<G extends Grant>(grant: G): G
-  unchanged(sealed: Sealed): Recorded<Unchanged>
-  /** From here the envelope owns the plaintext: it disposes of it, unless it returns it. */
-  disclosed(disclosed: Disclosed): Recorded<Disclosed>
-  listed<L extends Listing>(listing: L): Recorded<L>
-  permitted(grant: RotationGrant): RotationGrant
-  /** From here the envelope owns what was started: it disposes of it, unless it returns it to be begun. */
-  started(started: Started): Recorded<Started>
-  surveyed(status: RotationStatus): Recorded<RotationStatus>
-}
+import type { Attempt, Draft, Entry, Recorded, Verdict } from './entry.ts'
+import { openDraft } from './entry.ts'
 
 export type Story<T> = (entry: Entry, signal: AbortSignal) => Promise<Recorded<T>>
 
@@ -156,12 +112,6 @@ export function auditor({ log, clock, deadlineMs, policyHash }: AuditOptions): A
   }
 }
 
-/** What the record says of how it ended. */
-interface Verdict
-  extends Pick<Decision, 'outcome' | 'keys' | 'listed' | 'code' | 'why' | 'policyHash' | 'etag' | 'rotation'> {
-  readonly versions?: readonly number[]
-}
-
 interface Told<T> {
   readonly told: Recorded<T>
   readonly verdict: Verdict
@@ -190,157 +140,5 @@ async function attend<T>(story: Story<T>, draft: Draft, signal: AbortSignal): Pr
     return { told, verdict: draft.verdictOf(told) }
   } catch (thrown) {
     return refusal(asKeyholeError(thrown))
-  }
-}
-
-interface Draft {
-  readonly entry: Entry
-  caller(): Caller | undefined
-  /** Throws unless `told` is the one record that this entry made, and the story never broke its rules. */
-  verdictOf(told: Recorded<unknown>): Verdict
-  decision(verdict: Verdict, startedAtMs: number, nowMs: number): Decision
-  /** Hands the plaintext over to whoever gets the result. */
-  keep(): void
-  /** Disposes of what was handed over and not kept, now and from now on. */
-  close(): void
-}
-
-function isAboutRotation({ action }: Attempt): boolean {
-  return action === 'rotate' || action === 'survey'
-}
-
-function openDraft(attempt: Attempt, policyInForce: () => string): Draft {
-  let caller: Caller | undefined
-  let policyHash: string | undefined
-  let grant: Grant | undefined
-  let rotation: RotationGrant | undefined
-  let made: { readonly record: Recorded<unknown>; readonly verdict: Verdict } | undefined
-  let broken: KeyholeError | undefined
-  let held: Disposable | undefined
-  let closed = false
-
-  /** Remembers the defect: a story that catches it and goes on ends as INTERNAL all the same. */
-  function must(kept: boolean, why: string): void {
-    if (kept) return
-    broken ??= new KeyholeError('INTERNAL', { why })
-    throw broken
-  }
-
-  function mustBeOpen(): void {
-    if (closed) throw new KeyholeError('DEADLINE', { why: 'told-too-late' })
-  }
-
-  function record<T>(result: T, verdict: Verdict): Recorded<T> {
-    must(made === undefined, 'recorded-twice')
-    const recorded = { result } as Recorded<T>
-    made = { record: recorded, verdict }
-    return recorded
-  }
-
-  const entry: Entry = {
-    identified(found) {
-      mustBeOpen()
-      must(caller === undefined, 'identified-twice')
-      caller = found
-      // Whoever is identified is decided about at once: a refusal, too, is by this policy.
-      policyHash = policyInForce()
-      return found
-    },
-    granted(given) {
-      mustBeOpen()
-      must(attempt.action === 'read' && grant === undefined, 'granted-out-of-turn')
-      must(given.caller === caller, 'grant-of-another-caller')
-      grant = given
-      return given
-    },
-    unchanged(sealed) {
-      mustBeOpen()
-      must(sealed.grant === grant, 'sealed-under-another-grant')
-      const { etag, parts } = sealed
-      const versions = [...new Set(parts.map((part) => part.keyVersion))]
-      return record({ etag }, { outcome: 'unchanged', keys: [], etag, versions })
-    },
-    disclosed(disclosed) {
-      try {
-        mustBeOpen()
-        must(disclosed.grant === grant, 'disclosed-under-another-grant')
-        const { keys, etag, keyVersions: versions } = disclosed
-        const recorded = record(disclosed, { outcome: 'disclosed', keys, etag, versions })
-        held = disclosed
-        return recorded
-      } catch (error) {
-        disclosed[Symbol.dispose]()
-        throw error
-      }
-    },
-    permitted(given) {
-      mustBeOpen()
-      must(isAboutRotation(attempt) && rotation === undefined, 'permitted-out-of-turn')
-      must(given.caller === caller, 'grant-of-another-caller')
-      rotation = given
-      return given
-    },
-    started(started) {
-      try {
-        mustBeOpen()
-        must(attempt.action === 'rotate', 'started-out-of-turn')
-        must(started.grant === rotation, 'started-under-another-grant')
-        const { id, joined } = started
-        const recorded = record(started, { outcome: joined ? 'joined' : 'started', keys: [], rotation: id })
-        held = started
-        return recorded
-      } catch (error) {
-        started[Symbol.dispose]()
-        throw error
-      }
-    },
-    surveyed(status) {
-      mustBeOpen()
-      must(attempt.action === 'survey' && rotation !== undefined, 'surveyed-out-of-turn')
-      return record(status, { outcome: 'listed', keys: [], listed: status.ledger.length })
-    },
-    listed(listing) {
-      mustBeOpen()
-      must(attempt.action === 'list' && caller !== undefined, 'listed-out-of-turn')
-      const { policyHash, secrets } = listing
-      return record(listing, { outcome: 'listed', keys: [], listed: secrets.length, policyHash })
-    },
-  }
-
-  return {
-    entry,
-    caller: () => caller,
-    verdictOf(told) {
-      if (broken !== undefined) throw broken
-      if (made === undefined || told !== made.record) throw new KeyholeError('INTERNAL', { why: 'recorded-elsewhere' })
-      return made.verdict
-    },
-    decision({ versions = [], ...verdict }, startedAtMs, nowMs) {
-      const asked = grant?.selection?.length ?? attempt.asked
-      const rotates = rotation?.keys.map(({ transitKey }) => transitKey.name)
-      return {
-        kind: 'decision',
-        timeMs: nowMs,
-        requestId: attempt.requestId,
-        action: attempt.action,
-        peer: attempt.peer,
-        caller,
-        secret: grant?.secret ?? (attempt.name && { namespace: caller?.namespace, ...attempt.name }),
-        otherKeys: Math.max(0, asked - verdict.keys.length - (rotates?.length ?? 0)),
-        policyHash: (grant ?? rotation)?.policyHash ?? policyHash,
-        rotates,
-        transitKey: grant && { mount: grant.transitKey.mount, name: grant.transitKey.name, versions },
-        ...verdict,
-        durationMs: nowMs - startedAtMs,
-      }
-    },
-    keep() {
-      held = undefined
-    },
-    close() {
-      closed = true
-      held?.[Symbol.dispose]()
-      held = undefined
-    },
   }
 }

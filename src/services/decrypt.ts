@@ -8,18 +8,29 @@ import { transitContext } from './place.ts'
 import { vaultRefusal } from './upstream.ts'
 import type { VaultSessions } from './vault-sessions.ts'
 
-export interface TransitItem {
+export interface DecryptItem {
+  /** `vault:v<version>:<base64>` */
   readonly ciphertext: string
   /** base64; for derived keys, in all items or in none. */
   readonly context?: string
 }
 
+export interface DecryptRequest {
+  readonly token: Token
+  /** Of the Transit engine: `transit`. */
+  readonly mount: string
+  readonly key: string
+  /** At most 250. */
+  readonly items: readonly DecryptItem[]
+}
+
 export interface Transit {
-  /** The plaintexts, in the order of the items; the receiver wipes them. @throws UpstreamError */
-  decrypt(
-    request: { token: Token; mount: string; key: string; items: readonly TransitItem[] },
-    signal: AbortSignal,
-  ): Promise<readonly Buffer[]>
+  /**
+   * The plaintexts, in the order of the items: all of them or none. The receiver wipes them.
+   * A key that is derived refuses an item without context with kind `context-missing`; asking so is how to prove it.
+   * @throws UpstreamError
+   */
+  decrypt(request: DecryptRequest, signal: AbortSignal): Promise<readonly Buffer[]>
 }
 
 export interface DecryptOptions {
@@ -44,7 +55,7 @@ export class TooOld extends Error {
 }
 
 export function decryptor({ transit, sessions, realm, role }: DecryptOptions): Decrypt {
-  async function ask(key: TransitKey, items: readonly TransitItem[], signal: AbortSignal): Promise<readonly Buffer[]> {
+  async function ask(key: TransitKey, items: readonly DecryptItem[], signal: AbortSignal): Promise<readonly Buffer[]> {
     return await sessions.use(key.vaultRoles.read ?? role, signal, (token) =>
       transit.decrypt({ token, mount: key.mount, key: key.name, items }, signal),
     )

@@ -47,6 +47,7 @@ export interface TransitKeysOptions {
 interface Known {
   readonly key: TransitKey
   readonly condition: KeyCondition
+  readonly foundAt: number
   readonly askAgainAt: number
 }
 
@@ -61,13 +62,19 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed, unasked }: T
     const id = identityOf(key)
     return await questions.join(id, signal, async (shared) => {
       const condition = conditionOf(await probe(key, shared))
-      const answer = { key, condition, askAgainAt: clock.now() + (condition === 'derived' ? keepMs : retryMs) }
+      const foundAt = clock.now()
+      const answer = { key, condition, foundAt, askAgainAt: foundAt + (condition === 'derived' ? keepMs : retryMs) }
       if (known.get(id)?.condition !== condition) {
         changed(key, condition, condition === 'derived' ? undefined : FIXES[condition])
       }
       known.set(id, answer)
       return answer
     })
+  }
+
+  /** A clock that was set back must not stretch what is known. */
+  function stands({ foundAt, askAgainAt }: Known): boolean {
+    return clock.now() >= foundAt && clock.now() < askAgainAt
   }
 
   /** Finds a version that Vault does not refuse for its number, and answers how it refused that one. */
@@ -89,7 +96,7 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed, unasked }: T
       if (key.binding === 'none') return
       const last = known.get(identityOf(key))
       const answer =
-        last !== undefined && clock.now() < last.askAgainAt
+        last !== undefined && stands(last)
           ? last
           : await question(key, signal).catch((error: unknown) => {
               throw vaultRefusal(error)

@@ -1,5 +1,5 @@
 /** The Kubernetes auth method, and which API server it asks. */
-import { shellWord } from '../policy/words.ts'
+import { shellWord } from '../words.ts'
 import type { Finding, Write } from './finding.ts'
 import { ok, unseen } from './finding.ts'
 import type { Found, Mounted } from './found.ts'

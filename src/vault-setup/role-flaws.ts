@@ -1,5 +1,5 @@
 /** What is wrong with a role of the Kubernetes auth method, as Vault tells of it. */
-import { listed } from '../policy/words.ts'
+import { listed } from '../words.ts'
 import type { Fields } from './port.ts'
 import { wordIn, wordsIn } from './read-fields.ts'
 import type { WantedRole } from './wanted.ts'

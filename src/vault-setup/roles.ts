@@ -1,5 +1,5 @@
 /** A role of the auth method, as it should be. */
-import { shellWord } from '../policy/words.ts'
+import { shellWord } from '../words.ts'
 import type { Finding } from './finding.ts'
 import { ok, unseen } from './finding.ts'
 import type { Found } from './found.ts'

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
 import { drainable } from '../../src/http/drain.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
+import { keptPorts } from '../process/world.ts'
 import { hold, startWorld } from '../routes/world.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import type { Line } from './line.ts'
@@ -14,7 +16,7 @@ async function withOneInFlight() {
   // A disk takes its own time, and the clock of these tests would not wait for it.
   const world = await startWorld({
     audited: () => {},
-    settings: { KEYHOLE_DRAIN_MS: '7000', KEYHOLE_DEADLINE_MS: '60000', KEYHOLE_UPSTREAM_TIMEOUT_MS: '30000' },
+    settings: { ...UNBOUNDED, ...(await keptPorts()), KEYHOLE_DRAIN_MS: '7000' },
   })
   const review = hold(world.kubernetes, /tokenreviews/)
   const line = await dial(world.url)
@@ -80,7 +82,7 @@ async function withClients() {
   const stopping = new AbortController()
   const world = await startWorld({
     audited: () => {},
-    settings: { KEYHOLE_DRAIN_MS: String(DRAIN_MS) },
+    settings: { ...(await keptPorts()), KEYHOLE_DRAIN_MS: String(DRAIN_MS) },
     surroundings: { stopping: stopping.signal },
   })
   return {

@@ -8,9 +8,6 @@ import { secretGrantDocument, secretGrantOf, transitKeyDocument, transitKeyOf } 
 import { START } from '../../src/policy/yaml.ts'
 import { grant, transitKey } from './documents.ts'
 
-/** Many runs of a property take their time on a busy machine; nothing here is timed. */
-const PATIENCE = { timeout: 60_000 }
-
 interface GrantWritten {
   readonly namespace: string
   readonly name: string
@@ -154,7 +151,7 @@ function condition({ grants, keys }: World, written: GrantWritten): string | und
 const RUNS = { seed: 20261122, numRuns: 1000 }
 
 describe('decide', () => {
-  it('answers as the documents read', PATIENCE, () => {
+  it('answers as the documents read', () => {
     const seen = new Set<string>()
     fc.assert(
       fc.property(world, identity, asked, selection, nowMs, (written, me, name, wanted, now) => {
@@ -201,32 +198,28 @@ describe('decide', () => {
     ])
   })
 
-  it(
-    'never grants more once a reader, a key of one, a namespace of a Transit key or a whole grant is taken away',
-    PATIENCE,
-    () => {
-      fc.assert(
-        fc.property(world, identity, asked, selection, nowMs, fc.nat(), (written, me, name, wanted, now, at) => {
-          const after = decide(policyIn(reduced(written, at)), me, name, wanted, now)
-          if (!('granted' in after)) return
-          const before = decide(policyIn(written), me, name, wanted, now)
-          // Fewer grants may end a transplant, which is a condition of the key and nobody's right.
-          if ('condition' in before) {
-            expect(before.condition).toBe('transplant')
-            return
-          }
-          expect(before).toHaveProperty('granted')
-          if (!('granted' in before) || before.granted.keys === 'all') return
-          const had = before.granted.keys
-          expect(after.granted.keys).not.toBe('all')
-          expect([...after.granted.keys].filter((key) => !had.has(key))).toEqual([])
-        }),
-        RUNS,
-      )
-    },
-  )
+  it('never grants more once a reader, a key of one, a namespace of a Transit key or a whole grant is taken away', () => {
+    fc.assert(
+      fc.property(world, identity, asked, selection, nowMs, fc.nat(), (written, me, name, wanted, now, at) => {
+        const after = decide(policyIn(reduced(written, at)), me, name, wanted, now)
+        if (!('granted' in after)) return
+        const before = decide(policyIn(written), me, name, wanted, now)
+        // Fewer grants may end a transplant, which is a condition of the key and nobody's right.
+        if ('condition' in before) {
+          expect(before.condition).toBe('transplant')
+          return
+        }
+        expect(before).toHaveProperty('granted')
+        if (!('granted' in before) || before.granted.keys === 'all') return
+        const had = before.granted.keys
+        expect(after.granted.keys).not.toBe('all')
+        expect([...after.granted.keys].filter((key) => !had.has(key))).toEqual([])
+      }),
+      RUNS,
+    )
+  })
 
-  it('never grants what no live entry of the identity names', PATIENCE, () => {
+  it('never grants what no live entry of the identity names', () => {
     fc.assert(
       fc.property(world, identity, asked, selection, nowMs, (written, me, name, wanted, now) => {
         const decision = decide(policyIn(written), me, name, wanted, now)
@@ -271,7 +264,7 @@ function reduced(written: World, at: number): World {
 }
 
 describe('listFor', () => {
-  it('lists exactly what decide would not refuse', PATIENCE, () => {
+  it('lists exactly what decide would not refuse', () => {
     fc.assert(
       fc.property(world, identity, nowMs, (written, me, now) => {
         const policy = policyIn(written)
@@ -312,7 +305,7 @@ describe('rotatable', () => {
       }),
     )
 
-  it('is exactly the keys whose documents name the identity', PATIENCE, () => {
+  it('is exactly the keys whose documents name the identity', () => {
     fc.assert(
       fc.property(written, identity, (keys, me) => {
         const named = keys.filter(({ admins: listed }) =>
@@ -329,7 +322,7 @@ describe('rotatable', () => {
     )
   })
 
-  it('never grows when an admin or a key is taken away, and has nothing to do with who reads', PATIENCE, () => {
+  it('never grows when an admin or a key is taken away, and has nothing to do with who reads', () => {
     fc.assert(
       fc.property(written, identity, (keys, me) => {
         const may = new Set(rotatable(policyWith(keys), me).map(({ name }) => name))

@@ -6,9 +6,6 @@ import type { ParsedFile, PolicyFile } from '../../src/policy/parse.ts'
 import { parseFile } from '../../src/policy/parse.ts'
 import { grant, lines, reader, text, transitKey } from './documents.ts'
 
-/** Many runs of a property take their time on a busy machine; nothing here is timed. */
-const PATIENCE = { timeout: 60_000 }
-
 type Files = Readonly<Record<string, string | Exclude<PolicyFile, { readonly text: string }>>>
 
 /** What is in force after the directory held each of these in turn. */
@@ -409,7 +406,7 @@ describe('whatever happens to the files', () => {
     states.reduce((previous, written) => settle(previous, files(written)), NOTHING_IN_FORCE)
   const RUNS = { seed: 20261122, numRuns: 1000 }
 
-  it('in force is a version that is there, once and good, or the one that was in force before', PATIENCE, () => {
+  it('in force is a version that is there, once and good, or the one that was in force before', () => {
     fc.assert(
       fc.property(fc.array(directory, { maxLength: 3 }), directory, (past, now) => {
         const before = versions(run(past))
@@ -436,7 +433,7 @@ describe('whatever happens to the files', () => {
     )
   })
 
-  it('to break things, and nothing else, changes nothing; neither does to mend them', PATIENCE, () => {
+  it('to break things, and nothing else, changes nothing; neither does to mend them', () => {
     const damage = fc.array(
       fc.tuple(
         fc.constantFrom('a', 'b', 'c'),
@@ -456,7 +453,7 @@ describe('whatever happens to the files', () => {
     )
   })
 
-  it('to look again changes nothing, and the order of files is nothing', PATIENCE, () => {
+  it('to look again changes nothing, and the order of files is nothing', () => {
     fc.assert(
       fc.property(fc.array(directory, { maxLength: 2 }), directory, (past, now) => {
         const state = settle(run(past), files(now))

@@ -147,7 +147,7 @@ describe('whatever the policy', () => {
       }),
       { numRuns: 300 },
     )
-  }, 120_000)
+  })
 })
 
 /** The place of a grant, if the decision itself gives any of its readers anything. */

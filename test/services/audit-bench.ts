@@ -2,11 +2,12 @@
 import type { Decision, Unauthenticated } from '../../src/audit-log/record.ts'
 import type { RotationStatus } from '../../src/contract.ts'
 import { KeyholeError } from '../../src/errors.ts'
-import type { Attempt, Ledger } from '../../src/services/audit.ts'
+import type { Ledger } from '../../src/services/audit.ts'
 import type { Caller } from '../../src/services/authenticate.ts'
 import type { Grant, Listing, RotationGrant } from '../../src/services/authorize.ts'
 import type { Sealed } from '../../src/services/ciphertext.ts'
 import type { Disclosed } from '../../src/services/disclose.ts'
+import type { Attempt } from '../../src/services/entry.ts'
 import type { Started } from '../../src/services/rotation/run.ts'
 
 export const CANARY = 'canary-7d1f0c'

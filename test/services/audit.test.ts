@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { Decision } from '../../src/audit-log/record.ts'
 import { KeyholeError } from '../../src/errors.ts'
-import type { Audit, Entry, Recorded } from '../../src/services/audit.ts'
+import type { Audit } from '../../src/services/audit.ts'
 import { auditor } from '../../src/services/audit.ts'
 import type { Disclosed } from '../../src/services/disclose.ts'
+import type { Entry, Recorded } from '../../src/services/entry.ts'
 import { settled, virtualClock } from '../virtual-clock.ts'
 import { attempt, CANARY, caller, disclosed, full, grant, ledger, listing, sealed } from './audit-bench.ts'
 

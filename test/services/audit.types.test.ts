@@ -1,7 +1,8 @@
 /** Held by the compiler: each `@ts-expect-error` is itself an error where the line below it compiles. */
 import { expect, it } from 'vitest'
-import type { Audit, Entry, Recorded, Unchanged } from '../../src/services/audit.ts'
+import type { Audit } from '../../src/services/audit.ts'
 import type { Disclosed } from '../../src/services/disclose.ts'
+import type { Entry, Recorded, Unchanged } from '../../src/services/entry.ts'
 import type { Started } from '../../src/services/rotation/run.ts'
 import { attempt, caller, disclosed, grant, rotationGrant, started } from './audit-bench.ts'
 

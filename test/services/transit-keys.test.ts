@@ -144,6 +144,17 @@ describe('proven', () => {
     expect(told.map(([, condition]) => condition)).toEqual(['missing', 'derived', 'not-derived'])
   })
 
+  test.each([
+    ['a good', 'context-missing'],
+    ['a bad', 'key-missing'],
+  ] as const)('does not keep %s answer for longer because the clock was set back', async (_, kind) => {
+    const { proven, asked, clock } = probing(kind)
+    await proven().catch(() => {})
+    clock.set(clock.now() - 1)
+    await proven().catch(() => {})
+    expect(asked).toHaveLength(2)
+  })
+
   test('tells of a condition once, however often it is found', async () => {
     const { proven, clock, told } = probing('forbidden')
     for (let count = 0; count < 5; count += 1) {

@@ -24,7 +24,7 @@ describe('what Linux tells of a child', () => {
     child = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'pipe', 'ignore'] })
     pid = child.pid ?? 0
     await Promise.all([connected, new Promise((resolve) => child.stdout?.once('data', resolve))])
-  }, 60_000)
+  })
   afterAll(() => {
     child.kill('SIGKILL')
     server.close()

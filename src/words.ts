@@ -1,4 +1,4 @@
-/** Words for the people who write policies: what was written, made safe to print, and what was probably meant. */
+/** Words for whoever reads a message: what was written, made safe to print, and what was probably meant. */
 
 /** As messages show it: bounded, and with nothing in it that could forge a line of a log or hide in one. */
 export function quoted(word: string): string {

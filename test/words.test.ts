@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { didYouMean, nearest, quoted } from '../../src/policy/words.ts'
+import { didYouMean, nearest, quoted } from '../src/words.ts'
 
 describe('the nearest word', () => {
   const fields = ['serviceAccount', 'namespace', 'keys', 'allKeys', 'podBound', 'uid', 'until']
