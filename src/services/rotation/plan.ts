@@ -69,17 +69,17 @@ export function retirementOf(standing: Standing): Retirement {
   if (target - keep <= before) {
     return withheld('nothing-older', `Versions from ${before} on are usable, as many as the grace of ${keep} keeps.`)
   }
-  if (standing.left > 0) return withheld('secrets-left', `${standing.left} Secrets are not moved yet.`)
+  if (standing.left > 0) return withheld('secrets-left', `${secrets(standing.left, 'is', 'are')} not moved yet.`)
   if (standing.blocked > 0) {
     return withheld(
       'secrets-blocked',
-      `${standing.blocked} Secrets cannot be moved: see what to do about each, then rotate again.`,
+      `${secrets(standing.blocked)} cannot be moved: see what to do about each, then rotate again.`,
     )
   }
   if (standing.gitops > 0) {
     return withheld(
       'gitops',
-      `${standing.gitops} Secrets are also written by a GitOps tool, whose repository holds the old ciphertext: commit the new one, or stop managing it there.`,
+      `${secrets(standing.gitops, 'is', 'are')} also written by a GitOps tool, whose repository may hold the old ciphertext: take it out of there, and the tool's mark off the Secret; or commit the new one, and raise min_decryption_version in Vault.`,
     )
   }
   if (standing.policyChanged) {
@@ -88,7 +88,7 @@ export function retirementOf(standing: Standing): Retirement {
   const { dropped } = standing
   if (typeof dropped !== 'number') return withheld('secrets-unknown', UNTOLD[dropped])
   if (dropped > 0) {
-    const detail = `${dropped} Secrets were taken out of the policy lately, and may hold an old version still.`
+    const detail = `${secrets(dropped, 'was', 'were')} taken out of the policy lately, and may hold an old version still.`
     return withheld('secrets-dropped', detail)
   }
   if (raiseTo <= before)
@@ -116,6 +116,11 @@ const UNTOLD: Readonly<Record<Untold, string>> = {
     'The policy has more Secrets than the Lease of this rotator can remember, about 19,000 under all its TransitKeys together, so it is not known whether one left lately. Let another rotator, with a policy and a Lease of its own, have some of the TransitKeys.',
   forgotten:
     'What the Lease remembered was lost, so it is not known which Secrets left the policy before. A rotation after seven days retires, if the Lease is left alone.',
+}
+
+/** `1 Secret is`, `2 Secrets are`. */
+function secrets(count: number, one = '', many = ''): string {
+  return (count === 1 ? `1 Secret ${one}` : `${count} Secrets ${many}`).trimEnd()
 }
 
 function withheld(why: RetirementWhy, detail: string): Retirement {

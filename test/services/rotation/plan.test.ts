@@ -88,7 +88,7 @@ describe('retirementOf', () => {
     ],
     ['a Secret is not moved yet', { left: 2 }, 'secrets-left', /^2 Secrets/],
     ['a Secret cannot be moved', { blocked: 3 }, 'secrets-blocked', /^3 Secrets/],
-    ['git brings one back', { gitops: 1 }, 'gitops', /^1 Secrets/],
+    ['git brings one back', { gitops: 1 }, 'gitops', /^1 Secret is also/],
     ['the policy changed', { policyChanged: true }, 'policy-changed', /changed/],
     ['Secrets left the policy', { dropped: 2 }, 'secrets-dropped', /^2 Secrets were/],
     [

@@ -273,7 +273,7 @@ describe('a dry run', () => {
     await rotate(mine)
     await there.clock.advance(3_600_000)
     expect(await rotate(fewer, { dryRun: true })).toMatchObject({
-      keys: [{ retirement: { why: 'secrets-dropped', detail: expect.stringContaining('1 Secrets') } }],
+      keys: [{ retirement: { why: 'secrets-dropped', detail: expect.stringContaining('1 Secret was') } }],
     })
   })
 
