@@ -48,7 +48,9 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
   let draining = false
 
   async function begin(cause: Start['cause']): Promise<void> {
-    const { previous = head, torn } = await sink.begin()
+    const { previous: found, torn } = await sink.begin()
+    // Of a file that was moved or cut under us we know what we wrote. After a failed write we do not: the file may hold more.
+    const previous = cause === 'moved' ? (head ?? found) : (found ?? head)
     const fresh = openChain(options.random(16).toString('hex'))
     const refusedAppends = queue.refused()
     const line = fresh.next({

@@ -109,10 +109,8 @@ async function rotateDue(
   const { reports, failure, passedOver } = await sendAll(calls, requestsForDue(options, due), isFine)
   const report = merged(reports)
   if (failure !== undefined) return { type: 'error', ...failure, report }
-  if (passedOver !== undefined && (await isStillOld(calls, options.keys, ms))) {
-    const detail = `A key is older than ${text} and may not have a new version yet: its minInterval is longer than that.`
-    return { type: 'error', ...passedOver, detail, report }
-  }
+  const passed = passedOver && (await lookAgain(calls, options, passedOver))
+  if (passed !== undefined) return { ...passed, report }
   if (due.unknown.length > 0) return unknownAges(due, report)
   if (report !== undefined) return { type: 'report', report }
   const recent = [...due.old, ...due.behind]
@@ -122,11 +120,24 @@ async function rotateDue(
 
 /**
  * After ROTATED_RECENTLY: another CronJob was there between the look and the call, and what was wanted is so; or a key may not
- * be rotated as often as it is asked for.
+ * be rotated as often as it is asked for, or the other one has not come to its end. Undefined where nothing is left.
  */
-async function isStillOld(calls: Calls, keys: readonly string[], ms: number): Promise<boolean> {
+async function lookAgain(
+  calls: Calls,
+  { keys, ifOlderThan }: RotateOptions,
+  recently: Failure,
+): Promise<Extract<Outcome, { readonly type: 'error' }> | undefined> {
+  const { ms = 0, text } = ifOlderThan ?? {}
   const due = await persist(() => askWhatIsDue(calls, keys, ms), calls.persistence)
-  return 'exit' in due || due.old.length > 0
+  if ('exit' in due) return { type: 'error', ...due }
+  if (due.old.length > 0) {
+    const detail = `A key is older than ${text} and may not have a new version yet: its minInterval is longer than that.`
+    return { type: 'error', ...recently, detail }
+  }
+  if (due.unknown.length > 0) return unknownAges(due, undefined)
+  if (due.behind.length === 0) return undefined
+  const detail = `Somebody else rotated meanwhile, and not every Secret is moved: ${due.behind.join(', ')}. Run it again.`
+  return { type: 'error', exit: EXIT.unavailable, code: 'ROTATION_INCOMPLETE', detail }
 }
 
 /** One request after the other; the first that fails ends it. What is incomplete is no reason to leave the next. */
@@ -195,7 +206,10 @@ function notYours(key: string | undefined, known: readonly string[]): Failure {
 }
 
 /** To pass over them in silence would leave a key unrotated for good. */
-function unknownAges({ unknown }: Due, report: RotationReport | undefined): Outcome {
+function unknownAges(
+  { unknown }: Due,
+  report: RotationReport | undefined,
+): Extract<Outcome, { readonly type: 'error' }> {
   return {
     type: 'error',
     exit: unknown.every(({ isPassing }) => isPassing) ? EXIT.unavailable : EXIT.incomplete,

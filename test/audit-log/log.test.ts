@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -126,6 +126,21 @@ describe('on a real file', () => {
     expect(old).toHaveLength(501)
     expect(fresh).toHaveLength(501 + 1 + 3)
     expect(JSON.parse(fresh[0] ?? '')).toMatchObject({ cause: 'moved', previous: { seq: 500 } })
+  })
+
+  it('that loses its last records while it is written goes on by what was written, so that the loss shows', async () => {
+    await using directory = await scratch()
+    const path = join(directory.path, 'audit.log')
+    const options = { clock: systemClock, random, versions: VERSIONS, policyHash: () => undefined }
+    const log = await openAuditLog({ ...options, sink: fileSink(path) })
+    for (let record = 1; record <= 3; record += 1) await log.append(decision())
+    const lines = (await readFile(path, 'utf8')).trimEnd().split('\n')
+    await truncate(path, `${lines.slice(0, 2).join('\n')}\n`.length)
+    await log.append(decision())
+    await log.close()
+    const left = (await readFile(path, 'utf8')).trimEnd().split('\n')
+    expect(JSON.parse(left[2] ?? '')).toMatchObject({ cause: 'moved', previous: { seq: 3 } })
+    expect(verify(left).broken).toBeDefined()
   })
 })
 

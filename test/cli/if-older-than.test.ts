@@ -61,6 +61,23 @@ describe('nothing due', () => {
   })
 })
 
+describe('after somebody else rotated meanwhile', () => {
+  const raced = (then: LedgerEntry) =>
+    run('--if-older-than 20d', [says(status(OLD)), refuses('ROTATED_RECENTLY'), says(status(then))])
+
+  test('what was not moved is exit 2', async () => {
+    const ran = await raced({ ...BEHIND, key: 'payments' })
+    expect(ran.exit).toBe(2)
+    expect(ran.stderr).toContain('not every Secret is moved: payments. Run it again.')
+  })
+
+  test('an age that is not known any more is one', async () => {
+    const ran = await raced(ledgerEntry('payments', undefined))
+    expect(ran.exit).toBe(3)
+    expect(ran.stderr).toContain('payments: AGE_UNKNOWN: ')
+  })
+})
+
 describe('what is due', () => {
   test('is rotated, and nothing else', async () => {
     const ran = await run('--if-older-than 20d', [says(status(OLD, YOUNG)), DONE])

@@ -110,12 +110,12 @@ export function allKeysRotator({ rotateKey, keys, effects, clock, halt, failed }
 
 /**
  * Whether to finish what was left is what is asked. An intent may be a month old, or somebody's invention: finishing it is a
- * rotation only if Vault has made a version lately.
+ * rotation only if Vault has made a version lately. Of a version that is compromised lately is not good enough: it may be the one.
  */
 export async function comesTo(left: Wanted, asked: Wanted, isRecent: () => Promise<boolean>): Promise<boolean> {
   if (left.retire !== asked.retire) return false
   if (asked.mode === 'rewrap' || left.draft.known.advance === 'made') return true
-  return await isRecent()
+  return asked.retire !== 'now' && (await isRecent())
 }
 
 export function askedOf(work: Work, key: RotatableKey): Wanted {

@@ -15,8 +15,8 @@ export interface Place {
 }
 
 export interface Places {
-  /** What runs, or was the last to finish, for this very request. @throws KeyholeError IDEMPOTENCY_KEY_REUSED. */
-  runOf(order: Order): Run | undefined
+  /** What runs, or was the last to finish, for this very request, about these very keys. @throws KeyholeError IDEMPOTENCY_KEY_REUSED. */
+  runOf(order: Order, keys: readonly string[]): Run | undefined
   /** @throws KeyholeError ROTATION_IN_PROGRESS. */
   take(order: Order): Place
   /** What has begun and is not over. */
@@ -50,11 +50,13 @@ export function openPlaces(): Places {
   }
 
   return {
-    runOf(order) {
+    runOf(order, keys) {
       for (const known of [places.get(kindOf(order)), finished]) {
         if (known?.run === undefined) continue
         refuseReuse(order.idempotency, known.idempotency)
-        if (isSameRequest(order.idempotency, known.idempotency)) return known.run
+        // What the caller may rotate changes with the policy: a report of other keys is no answer, and none of theirs.
+        const isAboutThese = known.run.keys.length === keys.length && known.run.keys.every((key) => keys.includes(key))
+        if (isAboutThese && isSameRequest(order.idempotency, known.idempotency)) return known.run
       }
       return undefined
     },

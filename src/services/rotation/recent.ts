@@ -9,27 +9,37 @@ import type { Keys } from './keys.ts'
 import { recentForMs } from './plan.ts'
 import type { Order } from './run.ts'
 
-/**
- * ROTATED_RECENTLY, where there is nothing to do for any key before its interval is over; undefined where there may be.
- * @throws KeyholeError VAULT_UNAVAILABLE, VAULT_SEALED.
- */
-export type TooSoon = (
-  grant: RotationGrant,
-  order: Order,
-  state: JournalState,
-  signal: AbortSignal,
-) => Promise<KeyholeError | undefined>
+/** By when Vault made the newest versions, within one look at each key. @throws KeyholeError VAULT_UNAVAILABLE, VAULT_SEALED. */
+export interface Recency {
+  /** ROTATED_RECENTLY, where there is nothing to do for any key before its interval is over; undefined where there may be. */
+  tooSoon(
+    grant: RotationGrant,
+    order: Order,
+    state: JournalState,
+    signal: AbortSignal,
+  ): Promise<KeyholeError | undefined>
+  /** Every key got its newest version within its interval. */
+  areAllRecent(grant: RotationGrant, signal: AbortSignal): Promise<boolean>
+}
 
-export function recencyGuard({ keys, clock }: { readonly keys: Keys; readonly clock: Clock }): TooSoon {
-  return async function tooSoon(grant, order, state, signal) {
-    if (order.mode !== 'rotate' || order.retire === 'now') return undefined
-    if (isAnyUnfinished(grant, state)) return undefined
+export function recencyGuard({ keys, clock }: { readonly keys: Keys; readonly clock: Clock }): Recency {
+  /** Of each key; 0 where it may have another version. */
+  async function waitsMsOf(grant: RotationGrant, signal: AbortSignal): Promise<readonly number[]> {
     const infos = await glances(keys, grant.keys, signal)
-    const waitsMs = grant.keys.map(({ transitKey }, index) => {
+    return grant.keys.map(({ transitKey }, index) => {
       const info = infos[index]
       return info === undefined ? 0 : recentForMs(transitKey, info, clock.now())
     })
-    return waitsMs.includes(0) ? undefined : recently(Math.min(...waitsMs), clock.now())
+  }
+
+  return {
+    async tooSoon(grant, order, state, signal) {
+      if (order.mode !== 'rotate' || order.retire === 'now') return undefined
+      if (isAnyUnfinished(grant, state)) return undefined
+      const waitsMs = await waitsMsOf(grant, signal)
+      return waitsMs.includes(0) ? undefined : recently(Math.min(...waitsMs), clock.now())
+    },
+    areAllRecent: async (grant, signal) => !(await waitsMsOf(grant, signal)).includes(0),
   }
 }
 

@@ -112,11 +112,11 @@ export function retirer({
       if (intent.raising?.after === before) await lookAfter(intended, intent.raising)
       return before
     }
-    await raise(intended, before, plan.raiseTo)
-    return draft.known.minDecryptionVersion?.after ?? before
+    return await raise(intended, before, plan.raiseTo)
   }
 
-  async function raise(intended: Intended, before: number, after: number): Promise<void> {
+  /** Answers with what the minimum is then: what fell below may have had it put back. */
+  async function raise(intended: Intended, before: number, after: number): Promise<number> {
     const { wanted, claim } = intended
     wanted.draft.stage('retire', { from: before, to: after })
     await claim.write((state) => withIntent(state, { ...intended.intent, raising: { before, after } }))
@@ -124,6 +124,7 @@ export function retirer({
     wanted.draft.known.minDecryptionVersion = { before, after }
     wanted.draft.known.retirement = RAISED
     await putBackIfNeeded(intended, before, after)
+    return wanted.draft.known.minDecryptionVersion.after
   }
 
   /** Of a raise that stands on the Lease, where anybody may have put it: what the grace would retire stays retired. */

@@ -83,7 +83,7 @@ export function rotations(options: RotationOptions): Rotations {
   const prepare = preparer({
     ...options,
     givenUp,
-    tooSoon: recencyGuard(options),
+    recency: recencyGuard(options),
     realRun: realRunner({ ...options, givenUp }),
     dryRun: dryRunner({ ...options, halt: halting.signal }),
   })
@@ -91,7 +91,10 @@ export function rotations(options: RotationOptions): Rotations {
   async function start(grant: RotationGrant, order: Order, signal: AbortSignal): Promise<Started> {
     if (halting.signal.aborted) throw new KeyholeError('OVERLOADED', { why: 'stopping' })
     // One that is over is told of once more, by the process that remembers it.
-    const known = places.runOf(order)
+    const known = places.runOf(
+      order,
+      grant.keys.map(({ transitKey }) => transitKey.name),
+    )
     if (known !== undefined) return joining(grant, known)
     const place = places.take(order)
     try {

@@ -11,7 +11,7 @@ import { unchanged } from './journal.ts'
 import type { JournalState, Last } from './journal-state.ts'
 import type { Place } from './places.ts'
 import type { RealRun } from './real-run.ts'
-import type { TooSoon } from './recent.ts'
+import type { Recency } from './recent.ts'
 import type { Order, Run, Started } from './run.ts'
 
 /** One request to rotate, with its place in this process. */
@@ -26,7 +26,7 @@ export type Prepare = (slot: Slot, signal: AbortSignal) => Promise<Started>
 
 export interface PrepareOptions {
   readonly journal: Journal
-  readonly tooSoon: TooSoon
+  readonly recency: Recency
   readonly realRun: RealRun
   readonly dryRun: DryRun
   readonly clock: Clock
@@ -44,7 +44,7 @@ interface Ready {
 }
 
 export function preparer(options: PrepareOptions): Prepare {
-  const { journal, tooSoon, realRun, dryRun, clock, newId, givenUp } = options
+  const { journal, recency, realRun, dryRun, clock, newId, givenUp } = options
 
   function foreseen(slot: Slot, { state }: Found, refusal: KeyholeError | undefined): Ready {
     const id = newId()
@@ -62,10 +62,21 @@ export function preparer(options: PrepareOptions): Prepare {
     return { id, claim, act: (onEvent) => realRun(held, workOf(slot, id, onEvent)) }
   }
 
+  /** @throws KeyholeError IDEMPOTENCY_KEY_REUSED, also of a rotation that was killed. */
+  async function orderAfter({ run, last }: JournalState, { grant, order }: Slot, signal: AbortSignal): Promise<Order> {
+    for (const known of [run, last]) refuseReuse(order.idempotency, known?.idempotency)
+    // A try that came to its end made the version: the rest is looked at again, since what the Lease says is anybody's word.
+    // One that did not may have made none, and must not pass for a rotation; nor may one of which Vault knows nothing, or any
+    // where a version is compromised.
+    const isAgain = last !== undefined && isSameRequest(order.idempotency, last.idempotency) && isOver(grant, last)
+    const isMade = isAgain && order.retire !== 'now' && (await recency.areAllRecent(grant, signal))
+    return isMade ? { ...order, mode: 'rewrap' } : order
+  }
+
   return async function prepare(asked, signal) {
     const found = await journal.look(signal)
-    const slot = { ...asked, order: orderAfter(found.state, asked) }
-    const refusal = found.held ? undefined : await tooSoon(slot.grant, slot.order, found.state, signal)
+    const slot = { ...asked, order: await orderAfter(found.state, asked, signal) }
+    const refusal = found.held ? undefined : await recency.tooSoon(slot.grant, slot.order, found.state, signal)
     if (slot.order.dryRun) return startedIn(slot, foreseen(slot, found, refusal), givenUp)
     if (refusal !== undefined) throw refusal
     const ready = await claimed(slot, found)
@@ -74,15 +85,6 @@ export function preparer(options: PrepareOptions): Prepare {
     signal.throwIfAborted()
     return startedIn(slot, ready, givenUp)
   }
-}
-
-/** @throws KeyholeError IDEMPOTENCY_KEY_REUSED, also of a rotation that was killed. */
-function orderAfter({ run, last }: JournalState, { grant, order }: Slot): Order {
-  for (const known of [run, last]) refuseReuse(order.idempotency, known?.idempotency)
-  // A try that came to its end made the version: the rest is looked at again, since what the Lease says is anybody's word.
-  // One that did not may have made none, and must not pass for a rotation.
-  const isAgain = last !== undefined && isSameRequest(order.idempotency, last.idempotency) && isOver(grant, last)
-  return isAgain ? { ...order, mode: 'rewrap' } : order
 }
 
 /** Of every key asked for it came to its end: nothing was left, but perhaps something blocked, or an old version kept. */

@@ -149,6 +149,14 @@ describe('formatState and parseState', () => {
     )
   })
 
+  test('forget what is known of one key, and not that nothing is known of another', () => {
+    const given = { intents: [], known: [{ key: 'a', secrets: null, dropped: {} }, secrets('b', 200_000)] }
+    expect(parseState(formatState(given, NOW))?.known).toEqual([
+      { key: 'b', secrets: null, dropped: {} },
+      { key: 'a', secrets: null, dropped: {} },
+    ])
+  })
+
   test('keep the intent even where the names of all keys are too many', () => {
     const [begun] = fc.sample(intent, { numRuns: 1, seed: 1 })
     const names = Array.from({ length: 900 }, (_, index) => `${index}`.padEnd(250, 'k'))

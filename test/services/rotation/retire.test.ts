@@ -39,6 +39,18 @@ async function verified({
 }
 
 describe('retire: withheld', () => {
+  test.each([
+    ['which was put back', { before: 1, after: 1 }],
+    ['which was never raised by this run', undefined],
+  ])('where a Secret fell below the minimum before, %s', async (_, minDecryptionVersion) => {
+    const { there, retire, minimum, known } = await verified()
+    const retirement = { done: false, why: 'fell-back', detail: 'Find who writes it.' } as const
+    Object.assign(known, { retirement }, minDecryptionVersion && { minDecryptionVersion })
+    await retire()
+    expect(known.retirement).toEqual(retirement)
+    expect([minimum(), there.calls]).toEqual([1, []])
+  })
+
   test('where anything is blocked', async () => {
     const { retire, minimum, known, wanted } = await verified()
     wanted.draft.contended(wanted.secrets[0] as (typeof wanted.secrets)[number])

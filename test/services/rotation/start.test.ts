@@ -47,6 +47,15 @@ describe('start refuses', () => {
     prepared[Symbol.dispose]()
   })
 
+  test('nothing where a dry run was prepared, and nobody began it', async () => {
+    const { there, mine } = estate()
+    const { rotations } = rotator(there)
+    const prepared = await rotations.start(mine, { ...ORDER, dryRun: true }, NEVER)
+    prepared[Symbol.dispose]()
+    const again = await rotations.start(mine, { ...ORDER, dryRun: true }, NEVER)
+    again[Symbol.dispose]()
+  })
+
   test('while one runs in another process', async () => {
     const { there, mine } = estate()
     const goOn = held(there)
@@ -242,12 +251,37 @@ describe('retire: now', () => {
     expect(await rotate(shared, { retire })).toMatchObject({ complete: true })
   })
 
-  test('asked again with the same word, it makes no second version: the first try came to its end', async () => {
+  test('asked again in another process with the same word makes another version: nobody has only the word of the Lease', async () => {
     const { there, shared } = estate()
     await rotator(there).rotate(shared, { ...NOW, idempotency: ONE })
     const report = await rotator(there, 'them').rotate(shared, { ...NOW, idempotency: ONE })
-    expect(report).toMatchObject({ complete: false, keys: [{ to: 2, advance: 'not-asked' }] })
-    expect(there.count(/^rotate payments/)).toBe(1)
+    expect(report).toMatchObject({ complete: false, keys: [{ to: 3, advance: 'made' }] })
+  })
+
+  test('is not what an earlier one left unfinished, though Vault made that version lately: it may be the compromised one', async () => {
+    const { there, mine } = estate()
+    there.fail(/^rewrap/, new Error('a defect'))
+    expect(await rotator(there).rotate(mine, NOW)).toMatchObject({ complete: false, keys: [{ to: 2 }] })
+    await there.clock.advance(20 * 60_000)
+    expect(await rotator(there, 'them').rotate(mine, NOW)).toMatchObject({
+      complete: true,
+      keys: [
+        { to: 2, resumed: true },
+        { to: 3, advance: 'made', minDecryptionVersion: { after: 3 } },
+      ],
+    })
+  })
+
+  test('is not what somebody wrote on the Lease: neither as unfinished, nor as ended under the same word', async () => {
+    const { there, mine } = estate()
+    await rotator(there).rotate(mine, { ...NOW, idempotency: ONE })
+    const lease = there.lease() as LeaseRecord
+    const state = parseState(lease.annotations.get(STATE) ?? '')
+    const left = { id: 'b1', key: 'payments', mount: 'transit', from: 1, target: 2, startedAtMs: 1 }
+    const forged = withIntent(state ?? EMPTY_STATE, { ...left, mode: 'rotate', retire: 'now', by: 'keyhole/cron' })
+    there.setLease({ ...lease, annotations: new Map([[STATE, formatState(forged, there.clock.now())]]) })
+    const report = await rotator(there, 'them').rotate(mine, { ...NOW, idempotency: ONE })
+    expect(report.keys.at(-1)).toMatchObject({ complete: true, advance: 'made', to: 3 })
   })
 })
 
@@ -335,10 +369,18 @@ describe('an Idempotency-Key', () => {
   test('is looked at again by another process, which makes no second version for it', async () => {
     const { there, mine } = estate()
     await rotator(there).rotate(mine, { idempotency: ONE })
-    await there.clock.advance(2 * 3_600_000)
+    await there.clock.advance(1_800_000)
     const report = await rotator(there, 'them').rotate(mine, { idempotency: ONE })
     expect(report).toMatchObject({ id: 'b1', mode: 'rewrap', complete: true, keys: [{ advance: 'not-asked', to: 2 }] })
     expect(there.count(/^rotate payments/)).toBe(1)
+  })
+
+  test("holds no longer than the interval, since what the Lease says of it is anybody's word", async () => {
+    const { there, mine } = estate()
+    await rotator(there).rotate(mine, { idempotency: ONE })
+    await there.clock.advance(2 * 3_600_000)
+    const report = await rotator(there, 'them').rotate(mine, { idempotency: ONE })
+    expect(report).toMatchObject({ mode: 'rotate', complete: true, keys: [{ advance: 'made', to: 3 }] })
   })
 
   test('does not pass for a rotation where it was killed before it made a version', async () => {

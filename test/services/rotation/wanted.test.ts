@@ -59,6 +59,13 @@ describe('a draft', () => {
     expect(draft.gitops()).toBe(1)
   })
 
+  test('of which only a version was found tells of that, and of the newest', () => {
+    const draft = opened()
+    draft.found(3)
+    draft.found(2)
+    expect(draft.report().to).toBe(3)
+  })
+
   test('a Secret that a GitOps tool takes on after it was moved is one that it writes', () => {
     const draft = opened()
     draft.rewrapped(a, undefined)
