@@ -6,6 +6,7 @@ import { NOTHING_BEFORE } from './chain.ts'
 import type { Head } from './record.ts'
 import type { Findings, Flaw, Place } from './verify-finding.ts'
 import type { ParsedLine } from './verify-line.ts'
+import type { Recent } from './verify-recent.ts'
 
 /** As much of a record as is kept of it. */
 export interface Link {
@@ -23,12 +24,26 @@ export interface Link {
 export interface Quoted {
   readonly head: Head
   readonly by: Place
+  /** The chain that begins with this start. */
+  readonly instance: string
+  readonly cause: string | undefined
+  /** Found, with the hash that is named. */
+  isHere: boolean
+}
+
+/** What all chains of a log have together. */
+export interface Common {
+  readonly recent: Recent
+  /** Holes of all chains. */
+  holes: number
 }
 
 export interface Chain {
   readonly instance: string
   /** Its start, where that is there. */
   readonly start: ParsedLine | undefined
+  /** What its start names as the record before it. */
+  readonly quoted: Quoted | undefined
   records: number
   /** The lowest number and the highest. */
   first: Link
@@ -40,6 +55,11 @@ export interface Chain {
   awaited: Quoted | undefined
   /** The newest record that another chain's start vouches for. */
   vouchedSeq: number | undefined
+  /** The highest number that another chain's start names. */
+  quotedSeq: number
+  /** Names an earlier record than the last, which is in order if no later one is named. */
+  quotedBehind: Quoted | undefined
+  readonly common: Common
   /** Torn lines behind it that the next start owns to. */
   torn: number
   /** Grows while lines that are out of place follow one another. */
@@ -62,21 +82,25 @@ interface Run {
   readonly by: Place | undefined
 }
 
-/** Holes of one chain that may still be filled; one more is told of as it is found. */
+/** Holes of one chain, and of all, that may still be filled; one more is told of as it is found. */
 const MAX_HOLES = 64
+const MAX_HOLES_IN_ALL = 50_000
 
 /** @param awaited a line of it that was quoted before any of it was there. */
 export function beginChain(
   line: ParsedLine,
   sha256: string,
   at: Place,
+  quoted: Quoted | undefined,
   awaited: Quoted | undefined,
+  common: Common,
   findings: Findings,
 ): Chain {
   const link = linkOf(line, sha256, at, findings)
   const chain: Chain = {
     instance: line.instance,
     start: line.kind === 'start' ? line : undefined,
+    quoted,
     records: 1,
     first: link,
     tip: link,
@@ -84,10 +108,13 @@ export function beginChain(
     doubt: undefined,
     awaited,
     vouchedSeq: undefined,
+    quotedSeq: -1,
+    quotedBehind: undefined,
+    common,
     torn: 0,
     run: undefined,
   }
-  if (link.seq > 0) chain.holes.push({ from: 0, to: link.seq - 1, before: undefined, after: link })
+  if (link.seq > 0) keepHole(chain, { from: 0, to: link.seq - 1, before: undefined, after: link }, findings)
   arrive(chain, link, findings)
   return chain
 }
@@ -101,14 +128,19 @@ export function followChain(chain: Chain, line: ParsedLine, sha256: string, at: 
 }
 
 /** The start of another chain says what the line with this number was. */
-export function vouch(chain: Chain, { head, by }: Quoted, findings: Findings): void {
+export function vouch(chain: Chain, quoted: Quoted, findings: Findings): void {
+  const { head } = quoted
+  chain.quotedSeq = Math.max(chain.quotedSeq, head.seq)
+  if (chain.tip.seq > head.seq) vouchBehind(chain, quoted, findings)
+  else if (chain.tip.seq === head.seq) vouchTip(chain, quoted, findings)
+  else if (chain.awaited === undefined || chain.awaited.head.seq < head.seq) chain.awaited = quoted
+}
+
+function vouchTip(chain: Chain, quoted: Quoted, findings: Findings): void {
   const { tip, doubt } = chain
-  if (tip.seq > head.seq) return
-  if (tip.seq < head.seq) {
-    if (chain.awaited === undefined || chain.awaited.head.seq < head.seq) chain.awaited = { head, by }
-    return
-  }
+  const { head, by } = quoted
   const isWhole = tip.sha256 === head.sha256
+  quoted.isHere = isWhole
   if (doubt?.later === tip) {
     chain.doubt = undefined
     tellAltered(chain, isWhole ? doubt.earlier : tip, isWhole ? tip.at : by, findings)
@@ -118,11 +150,33 @@ export function vouch(chain: Chain, { head, by }: Quoted, findings: Findings): v
   if (isWhole) chain.vouchedSeq = head.seq
 }
 
+/**
+ * A start names the newest record there is, so those behind it were added since. Only a process whose sink failed may not
+ * know of its newest ones: they were written, and the failure was told of them, too.
+ */
+function vouchBehind(chain: Chain, quoted: Quoted, findings: Findings): void {
+  const { head, by, cause } = quoted
+  const record = chain.common.recent.of(head.instance, head.seq)
+  quoted.isHere = record?.sha256 === head.sha256
+  if (record !== undefined && !quoted.isHere) {
+    const records = { from: head.seq, to: head.seq }
+    findings.tell({ flaw: 'altered', instance: chain.instance, records, at: record.at, by })
+  }
+  if (cause === 'mended' && quoted.isHere) chain.quotedBehind ??= quoted
+  else tellBehind(chain, quoted, chain.tip, findings)
+}
+
+function tellBehind({ instance }: Chain, { head, by }: Quoted, { seq, at }: Link, findings: Findings): void {
+  findings.tell({ flaw: 'after-quote', instance, records: { from: head.seq + 1, to: seq }, at, by })
+}
+
 /** What only the end of the log tells. */
 export function endChain(chain: Chain, findings: Findings): void {
   settleDoubt(chain, findings)
   for (const hole of chain.holes) tellHole(chain, hole, findings)
-  const { awaited, tip, instance } = chain
+  const { awaited, tip, instance, quotedBehind, quotedSeq } = chain
+  // Whoever names a later one of its records did not fail to write it.
+  if (quotedBehind !== undefined && quotedSeq > quotedBehind.head.seq) tellBehind(chain, quotedBehind, tip, findings)
   if (awaited === undefined || awaited.head.seq <= tip.seq) return
   const records = { from: tip.seq + 1, to: awaited.head.seq }
   findings.tell({ flaw: 'missing', instance, records, at: tip.at, by: awaited.by })
@@ -168,7 +222,9 @@ function goBack(chain: Chain, link: Link, findings: Findings): void {
   const { from, to, before, after } = hole
   const left = from < link.seq ? [{ from, to: link.seq - 1, before, after: link }] : []
   const right = link.seq < to ? [{ from: link.seq + 1, to, before: link, after }] : []
-  chain.holes.splice(at, 1, ...left, ...right)
+  chain.holes.splice(at, 1)
+  chain.common.holes -= 1
+  for (const part of [...left, ...right]) keepHole(chain, part, findings)
   outOfPlace(chain, 'moved', link, after.at, findings)
   if (link.seq === from && before !== undefined) compare(chain, before, link, findings)
   if (link.seq === to) compare(chain, link, after, findings)
@@ -207,8 +263,17 @@ function compare(chain: Chain, earlier: Link, later: Link, findings: Findings): 
 
 function openHole(chain: Chain, hole: Hole, findings: Findings): void {
   settleDoubt(chain, findings)
-  if (chain.holes.length < MAX_HOLES) chain.holes.push(hole)
-  else tellHole(chain, hole, findings)
+  keepHole(chain, hole, findings)
+}
+
+function keepHole(chain: Chain, hole: Hole, findings: Findings): void {
+  const { holes, common } = chain
+  if (holes.length >= MAX_HOLES || common.holes >= MAX_HOLES_IN_ALL) {
+    tellHole(chain, hole, findings)
+    return
+  }
+  holes.push(hole)
+  common.holes += 1
 }
 
 function settleDoubt(chain: Chain, findings: Findings): void {

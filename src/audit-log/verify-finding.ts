@@ -19,7 +19,11 @@ export type Flaw =
   | 'repeated'
   /** A record behind its chain's stop. */
   | 'after-stop'
-  /** A start in the midst of a file that names no record before it. */
+  /** Records behind the one that another chain's start names as the newest. */
+  | 'after-quote'
+  /** A start that names the same record before it as the start of another chain. */
+  | 'quoted-twice'
+  /** A start in the midst of a file that names no record before it there. */
   | 'unquoted'
   /** Lines that are no records, and that no start owns to. */
   | 'not-a-record'
@@ -29,6 +33,8 @@ export type Flaw =
   | 'torn-altered'
   /** A head that was kept elsewhere is not there. */
   | 'head'
+  /** A file without any record. */
+  | 'no-record'
   /** More chains than are followed: the lines of the others were not looked at. */
   | 'too-many-chains'
 
@@ -53,20 +59,27 @@ export interface Findings {
   list(): readonly Finding[]
   /** How many were told beyond the bound. */
   omitted(): number
+  /** Whether anything was told of this chain, beyond the bound, too. */
+  isFlawed(instance: string): boolean
 }
 
 /** A log that is no log at all must not fill the memory. */
 const MAX_FINDINGS = 1_000
+/** More than there are chains that are followed. Beyond it, none is called whole. */
+const MAX_FLAWED = 150_000
 
 export function openFindings(): Findings {
   const list: Finding[] = []
+  const flawed = new Set<string>()
   let told = 0
   return {
     tell(finding) {
       told += 1
+      if (finding.instance !== undefined && flawed.size < MAX_FLAWED) flawed.add(finding.instance)
       if (list.length < MAX_FINDINGS) list.push(finding)
     },
     list: () => list,
     omitted: () => told - list.length,
+    isFlawed: (instance) => flawed.has(instance) || flawed.size >= MAX_FLAWED,
   }
 }

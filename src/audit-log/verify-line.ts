@@ -1,5 +1,5 @@
 /** What a line is: a record, as far as its chain needs it; what is left of one; or somebody else's. Trusts only the bytes. */
-import type { Head, Torn } from './record.ts'
+import type { AuditRecord, Head, Torn } from './record.ts'
 
 export interface ParsedLine {
   readonly kind: string
@@ -36,14 +36,29 @@ export function parseLine(bytes: Uint8Array): ParsedLine | undefined {
 
 /**
  * Whether a line that is no record was one, or was to be one: torn, or altered until it no longer parses. keyhole's own log
- * stands between the records of a container's log, and is told apart by its `level`.
+ * stands between the records of a container's log, and is told apart by its `level`; but it is of no record's kind.
  */
 export function isDamaged(bytes: Uint8Array): boolean {
   const text = textOf(bytes)
   const line = objectIn(() => JSON.parse(text))
-  if (line !== undefined) return 'chain' in line || ('kind' in line && !('level' in line))
+  if (line !== undefined) return 'chain' in line || ('kind' in line && (!('level' in line) || isKind(line['kind'])))
   if (text.startsWith(BEGINNING) || text.includes('"chain":{"instance":"')) return true
   return text.length > 1 && BEGINNING.startsWith(text)
+}
+
+const KINDS: Readonly<Record<AuditRecord['kind'], true>> = {
+  decision: true,
+  refusals: true,
+  throttled: true,
+  start: true,
+  stop: true,
+  policy: true,
+  effect: true,
+  rotation: true,
+}
+
+function isKind(value: unknown): boolean {
+  return typeof value === 'string' && Object.hasOwn(KINDS, value)
 }
 
 /** Of every record. */

@@ -4,12 +4,13 @@
  */
 import { sha256 } from './chain.ts'
 import type { Head } from './record.ts'
-import type { Chain, Quoted } from './verify-chain.ts'
+import type { Chain, Common, Quoted } from './verify-chain.ts'
 import { beginChain, endChain, followChain, vouch } from './verify-chain.ts'
 import type { Finding, Findings, Place } from './verify-finding.ts'
 import { openFindings } from './verify-finding.ts'
 import type { ParsedLine } from './verify-line.ts'
 import { isDamaged, parseLine } from './verify-line.ts'
+import { keyOf, openRecent } from './verify-recent.ts'
 import { openStretch } from './verify-stretch.ts'
 
 export { parseLine }
@@ -48,6 +49,8 @@ export interface Verification {
 
 export interface VerifiedChain {
   readonly head: Head
+  /** Nothing was found that is wrong with it, not even beyond the bound. */
+  readonly isWhole: boolean
   readonly records: number
   /** The lowest number that is there: 0, or what is before is missing. */
   readonly firstSeq: number
@@ -80,6 +83,10 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
   /** Lines of chains that are not there yet, by instance. */
   const awaited = new Map<string, Quoted>()
   const kept = new Map<string, KeptHead['found']>(heads.map((head) => [head, undefined]))
+  /** What starts name as the record before them, by that record. */
+  const quotes = new Map<string, Quoted>()
+  const rivals: { readonly earlier: Quoted; readonly later: Quoted }[] = []
+  const common: Common = { recent: openRecent(), holes: 0 }
   const findings = openFindings()
   const files: string[] = []
   const counts = { lines: 0, records: 0, foreign: 0, torn: 0 }
@@ -88,6 +95,10 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
   /** Of the last record in this file. */
   let last: Chain | undefined
   let firstStart: ParsedLine | undefined
+  /** Chains of a later file are older than the first of all. */
+  let isReversed = false
+  let recordsBefore = 0
+  const barren: string[] = []
   let isFull = false
 
   function record(line: ParsedLine, bytes: Uint8Array): void {
@@ -95,6 +106,7 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
     counts.records += 1
     const hash = sha256(bytes)
     if (kept.has(hash)) kept.set(hash, { instance: line.instance, seq: line.seq, at })
+    common.recent.add(line.instance, line.seq, { sha256: hash, at })
     const known = chains.get(line.instance)
     if (known !== undefined) followChain(known, line, hash, at, findings)
     else if (chains.size < MAX_CHAINS) begin(line, hash)
@@ -103,19 +115,61 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
   }
 
   function begin(line: ParsedLine, hash: string): void {
-    const { instance, previous } = line
+    const { instance, previous, cause } = line
     if (chains.size === 0) firstStart = line
-    chains.set(instance, beginChain(line, hash, at, awaited.get(instance), findings))
+    else if (files.length > 1 && isOlder(line, firstStart)) isReversed = true
+    if (isUnquoted(line)) findings.tell({ flaw: 'unquoted', instance, at })
+    const quoted = previous && { head: previous, by: at, instance, cause, isHere: false }
+    chains.set(instance, beginChain(line, hash, at, quoted, awaited.get(instance), common, findings))
     awaited.delete(instance)
-    if (previous !== undefined) quote({ head: previous, by: at })
-    // A file's start looks for the record before it: one that names none is of another file, or was put there.
-    else if (line.sink === 'file' && last !== undefined) findings.tell({ flaw: 'unquoted', instance, at })
+    if (quoted !== undefined) quote(quoted)
+  }
+
+  /** A file's start looks for the record before it there: one that names none is of another file, or was put there. */
+  function isUnquoted({ kind, sink, previous }: ParsedLine): boolean {
+    if (last === undefined || kind !== 'start') return false
+    // One that claims to be of standard output has no business in a file.
+    if (previous === undefined) return sink === 'file' || last.start?.sink === 'file'
+    const quoted = chains.get(previous.instance)
+    return sink === 'file' && quoted !== undefined && quoted.tip.at.file !== at.file
   }
 
   function quote(quoted: Quoted): void {
-    const chain = chains.get(quoted.head.instance)
-    if (chain === undefined) awaited.set(quoted.head.instance, quoted)
-    else vouch(chain, quoted, findings)
+    const { instance, seq } = quoted.head
+    const earlier = quotes.get(keyOf(instance, seq))
+    if (earlier !== undefined) rivals.push({ earlier, later: quoted })
+    quotes.set(keyOf(instance, seq), quoted)
+    const chain = chains.get(instance)
+    if (chain !== undefined) vouch(chain, quoted, findings)
+    else if ((awaited.get(instance)?.head.seq ?? -1) < seq) awaited.set(instance, quoted)
+  }
+
+  function tellRivals(): void {
+    for (const { earlier, later } of rivals) {
+      // A start that failed, and was written all the same, is followed by nothing but the next attempt.
+      if (later.cause === 'mended' && chains.get(earlier.instance)?.tip.seq === 0) continue
+      // Which of the two was added is not known, so neither is whole.
+      tellRival(earlier, later)
+      tellRival(later, earlier)
+    }
+  }
+
+  function tellRival({ head, instance, by }: Quoted, other: Quoted): void {
+    const records = { from: head.seq, to: head.seq }
+    findings.tell({ flaw: 'quoted-twice', instance, records, at: by, by: other.by })
+  }
+
+  /** An empty file may have been made by a rotation of late; one with other lines is the wrong one, or compressed. */
+  function endFile(): void {
+    endStretch()
+    if (at.line > 0 && counts.records === recordsBefore) barren.push(at.file)
+    recordsBefore = counts.records
+  }
+
+  /** Where there is no record at all, no file of several is to blame. */
+  function tellBarren(): void {
+    if (counts.records === 0) return
+    for (const file of barren) findings.tell({ flaw: 'no-record', at: { file, line: 1 } })
   }
 
   function tellFull(): void {
@@ -152,17 +206,19 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
   function endChains(): void {
     for (const chain of chains.values()) endChain(chain, findings)
     for (const { head, by } of awaited.values()) {
-      // A log may begin where an older file ended.
-      if (head === firstStart?.previous) continue
+      // A log may begin where an older file ended, but not where older ones follow.
+      if (head === firstStart?.previous && !isReversed) continue
       const records = { from: 0, to: head.seq }
       findings.tell({ flaw: 'missing', instance: head.instance, records, by })
     }
+    tellRivals()
+    tellBarren()
     for (const [hash, found] of kept) if (found === undefined) findings.tell({ flaw: 'head', sha256: hash })
   }
 
   return {
     file(name) {
-      endStretch()
+      endFile()
       files.push(name)
       at = { file: name, line: 0 }
       last = undefined
@@ -176,13 +232,13 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
     },
     records: () => counts.records,
     end() {
-      endStretch()
+      endFile()
       endChains()
       return {
         ...counts,
         findings: inOrder(findings, files),
         omitted: findings.omitted(),
-        chains: [...chains.values()].map((chain) => verified(chain, chains, kept)),
+        chains: [...chains.values()].map((chain) => verified(chain, findings, kept)),
         heads: [...kept].map(([hash, found]) => ({ sha256: hash, found })),
       }
     },
@@ -199,11 +255,17 @@ function inOrder(findings: Findings, files: readonly string[]): readonly Finding
   })
 }
 
-function verified(chain: Chain, chains: ReadonlyMap<string, Chain>, kept: ReadonlyMap<string, unknown>): VerifiedChain {
-  const { instance, start, records, first, tip, vouchedSeq, torn } = chain
-  const previous = start?.previous
+/** Whether a start is older than the first record of the log. Where a time is unknown, nothing is said. */
+function isOlder(one: ParsedLine, other: ParsedLine | undefined): boolean {
+  if (one.kind !== 'start' || one.time === undefined || other?.time === undefined) return false
+  return Date.parse(one.time) < Date.parse(other.time)
+}
+
+function verified(chain: Chain, findings: Findings, kept: ReadonlyMap<string, unknown>): VerifiedChain {
+  const { instance, start, quoted, records, first, tip, vouchedSeq, torn } = chain
   return {
     head: { instance, seq: tip.seq, sha256: tip.sha256 },
+    isWhole: !findings.isFlawed(instance),
     records,
     firstSeq: first.seq,
     firstAt: first.at,
@@ -211,10 +273,7 @@ function verified(chain: Chain, chains: ReadonlyMap<string, Chain>, kept: Readon
     firstTime: first.time,
     lastTime: tip.time,
     cause: start?.cause,
-    continues: previous && {
-      head: previous,
-      isHere: (chains.get(previous.instance)?.tip.seq ?? -1) >= previous.seq,
-    },
+    continues: quoted && { head: quoted.head, isHere: quoted.isHere },
     stopped: tip.isStop,
     end: tip.isStop ? 'stopped' : vouchedSeq === tip.seq ? 'continued' : kept.has(tip.sha256) ? 'kept' : 'open',
     torn,

@@ -41,13 +41,17 @@ What can be wrong
   moved            records stand after later ones: they were moved, or the files are not in order, oldest first
   repeated         records are there again: they were copied, or collected twice
   after-stop       a record was added after the last one of a chain
-  unquoted         a chain begins in the middle of a file without naming the record before it: it is of another file, or
-                   was added
+  after-quote      records stand behind the one that the next chain names as the newest: they were added, or two processes
+                   wrote to one file
+  quoted-twice     two chains name the same record before them: one of them was added
+  unquoted         a chain begins in the middle of a file without naming the record before it there: it is of another
+                   file, or was added
   not-a-record     a line was a record, and is damaged or altered
   torn             the same at the end: a crash or a full disk left half a record. keyhole accounts for it when it
                    starts again; no request was answered for a record that was torn
   torn-altered     what a crash left is not what keyhole found there when it started again
   head             no record has the hash that was kept: records were cut off, or altered
+  no-record        a file has lines, and none is a record: it is the wrong one, or compressed
   too-many-chains  more than 50,000 chains: the others were not verified
 
 Exit codes

@@ -11,11 +11,10 @@ export function printVerification(screen: Screen, verification: Verification): v
   const { chains, findings, heads } = verification
   const shown = findings.slice(0, MAX_LISTED)
   const flawsOf = Map.groupBy(shown, ({ instance }) => instance)
-  const flawed = new Set(findings.map(({ instance }) => instance))
-  const unlisted = new Set(chains.filter(({ head }) => !flawed.has(head.instance)).slice(0, -MAX_LISTED))
+  const unlisted = new Set(chains.filter(({ isWhole }) => isWhole).slice(0, -MAX_LISTED))
   for (const chain of chains) {
     const { instance } = chain.head
-    if (!unlisted.has(chain)) printChain(screen, chain, !flawed.has(instance), flawsOf.get(instance) ?? [])
+    if (!unlisted.has(chain)) printChain(screen, chain, flawsOf.get(instance) ?? [])
     flawsOf.delete(instance)
   }
   if (unlisted.size > 0) screen.line(`${unlisted.size} older chains are whole, which --output json lists`)
@@ -29,8 +28,8 @@ export function printVerification(screen: Screen, verification: Verification): v
   printSummary(screen, verification)
 }
 
-function printChain(screen: Screen, chain: VerifiedChain, isWhole: boolean, findings: readonly Finding[]): void {
-  const { head, records, firstSeq, firstAt, lastAt, firstTime, lastTime } = chain
+function printChain(screen: Screen, chain: VerifiedChain, findings: readonly Finding[]): void {
+  const { head, isWhole, records, firstSeq, firstAt, lastAt, firstTime, lastTime } = chain
   screen.line(`chain ${head.instance}: ${isWhole ? 'whole' : 'not whole'}`, isWhole ? 'good' : 'bad')
   const numbers = `${range({ from: firstSeq, to: head.seq })}, ${records} in all`
   printFact(screen, 'records', `${numbers}, ${placesText(firstAt, lastAt)}`)
@@ -58,15 +57,16 @@ function printFindings(screen: Screen, findings: readonly Finding[]): void {
   screen.line('')
 }
 
-const CAUSES: Readonly<Record<string, string>> = {
-  process: 'a process started',
-  mended: 'its log could be written again after a failure',
-  moved: 'the file was renamed, removed or cut',
-}
+/** A map, as the word is the log's: of an object, "constructor" would be found. */
+const CAUSES: ReadonlyMap<string, string> = new Map([
+  ['process', 'a process started'],
+  ['mended', 'its log could be written again after a failure'],
+  ['moved', 'the file was renamed, removed or cut'],
+])
 
 function beganText({ cause, continues, firstSeq }: VerifiedChain): string {
   if (cause === undefined) return firstSeq > 0 ? 'before this log' : 'with a record that is no start'
-  const why = CAUSES[cause] ?? 'a reason that this version does not know'
+  const why = CAUSES.get(cause) ?? 'a reason that this version does not know'
   if (continues === undefined) return `${why}; it names no record before it`
   const { head, isHere } = continues
   const where = isHere ? '' : ', which is not in this log'
@@ -107,8 +107,12 @@ const SENTENCES: Readonly<Record<Finding['flaw'], (finding: Finding) => string>>
     `${recordsText(records)} there again at ${placesText(at, until)}: copied, or collected twice`,
   'after-stop': ({ records, at, by }) =>
     `record ${records?.from} (${placeText(at)}) comes after the stop (${placeText(by)}): added`,
+  'after-quote': ({ records, at, by }) =>
+    `${recordsText(records)} behind the one that ${placeText(by)} names as the newest, up to ${placeText(at)}: added`,
+  'quoted-twice': ({ records, at, by }) =>
+    `${placeText(at)} names the same record ${records?.from} before it as ${placeText(by)}: one of the two was added`,
   unquoted: ({ at }) =>
-    `begins at ${placeText(at)} in the middle of a file and names no record before it: of another file, or added`,
+    `begins at ${placeText(at)} in the middle of a file and names no record before it there: of another file, or added`,
   'not-a-record': ({ at, until, lines }) => `${linesText(at, until, lines)}: damaged or altered`,
   torn: ({ at, until, lines }) =>
     `${linesText(at, until, lines)}, and none follows: torn by a crash or a full disk, or cut off`,
@@ -117,6 +121,8 @@ const SENTENCES: Readonly<Record<Finding['flaw'], (finding: Finding) => string>>
     return `${placeText(by)} found a torn line before it, and ${what}: altered or removed`
   },
   head: ({ sha256 }) => `no record has the hash ${sha256}: records were cut off, or this one was altered`,
+  'no-record': ({ at }) =>
+    `${at?.file} holds no record: the wrong file, or compressed; give the output of zcat for it, as "-"`,
   'too-many-chains': ({ at }) => `from ${placeText(at)} on there are more chains than are followed: not verified`,
 }
 

@@ -74,7 +74,7 @@ describe('chains that hold', () => {
 
   it('follows instances that interleave, each by itself', () => {
     const one = chainOf('i-1', 5)
-    const other = chainOf('i-2', 5, { previous: headOf(one.slice(0, 2)) })
+    const other = chainOf('i-2', 5, { previous: headOf(one.slice(0, 3)) })
     const mixed = [at(one, 0), at(one, 1), ...one.slice(2).flatMap((line, index) => [line, at(other, index)])]
     expect(verify([...mixed, ...other.slice(4)]).broken).toBeUndefined()
   })

@@ -289,7 +289,7 @@ describe('a log is not whole, which is told with file and line, and is exit 3,',
     [
       'where a chain begins in the midst of a file and names no record before it',
       [...chain, ...writtenBy('i-2', 1).lines],
-      'unquoted      begins at stdin:8 in the middle of a file and names no record before it: of another file, or added',
+      'unquoted      begins at stdin:8 in the middle of a file and names no record before it there: of another file, or added',
     ],
     [
       'where a start continues a chain of which nothing is there',
@@ -347,6 +347,31 @@ describe('a log is not whole, which is told with file and line, and is exit 3,',
     )
   })
 
+  test('where a file has no record', async () => {
+    const args = [file('audit.log.1.gz', ['\u001f\u008b']), file('audit.log', chain)]
+    const { exit, stdout } = await verifying(args)
+    expect(exit).toBe(3)
+    expect(stdout).toContain(
+      '  no-record     audit.log.1.gz holds no record: the wrong file, or compressed; give the output of zcat for it, as "-"\n',
+    )
+  })
+
+  test('where an older chain was written anew, or one was added', async () => {
+    const longer = writtenBy('i-1', 7).lines
+    expect((await reading([...longer, ...next])).stdout).toContain(
+      '  after-quote   record 7 is behind the one that stdin:9 names as the newest, up to stdin:8: added\n',
+    )
+    const added = writtenBy('i-9', 1, { previous: headOf(writtenBy('i-1', 6)) }).lines
+    expect((await reading([...chain, ...added, ...next])).stdout).toContain(
+      '  quoted-twice  stdin:10 names the same record 6 before it as stdin:8: one of the two was added\n',
+    )
+  })
+
+  test('and of a cause that there is not, it says no more than that', async () => {
+    const { stdout } = await reading([at(0).replace('"process"', '"constructor"')])
+    expect(stdout).toContain('  began         a reason that this version does not know; it names no record before it\n')
+  })
+
   test('where there is more wrong than is listed, which is counted', async () => {
     const { stdout } = await reading(Array.from({ length: 99 }, () => at(0)))
     expect(stdout).toContain('  repeated      record 0 is there again at stdin:2')
@@ -397,6 +422,7 @@ describe('--output json', () => {
       chains: [
         {
           head: headOf(written),
+          isWhole: false,
           records: 3,
           firstSeq: 0,
           firstAt: place(1),
