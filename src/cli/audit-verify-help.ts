@@ -41,8 +41,8 @@ What can be wrong
   moved            records stand after later ones: they were moved, or the files are not in order, oldest first
   repeated         records are there again: they were copied, or collected twice
   after-stop       a record was added after the last one of a chain
-  after-quote      records stand behind the one that the next chain names as the newest: they were added, or two processes
-                   wrote to one file
+  after-quote      records stand behind the one that the next chain names as the newest: they were added, or two
+                   processes wrote to one file
   quoted-twice     two chains name the same record before them: one of them was added
   unquoted         a chain begins in the middle of a file without naming the record before it there: it is of another
                    file, or was added
