@@ -45,7 +45,7 @@ describe('retire: withheld', () => {
   ])('where a Secret fell below the minimum before, %s', async (_, minDecryptionVersion) => {
     const { there, retire, minimum, known } = await verified()
     const retirement = { done: false, why: 'fell-back', detail: 'Find who writes it.' } as const
-    Object.assign(known, { retirement }, minDecryptionVersion && { minDecryptionVersion })
+    Object.assign(known, { retirement, minDecryptionVersion })
     await retire()
     expect(known.retirement).toEqual(retirement)
     expect([minimum(), there.calls]).toEqual([1, []])
