@@ -24,8 +24,8 @@ const EXAMPLES = '200'
 const PATIENT = { ...UNBOUNDED, KEYHOLE_LOG_LEVEL: 'error', KEYHOLE_REFUSALS_BURST: '10000' }
 
 /**
- * The key is nobody's alone, so that nothing is retired: `"retire": "now"` would wait a minute each time. What else a
- * rotation does takes a moment.
+ * The key is nobody's alone, so that nothing is retired: `"retire": "now"` would wait a minute each time. It is
+ * answered with ROTATION_INCOMPLETE, which is expected in schemathesis.toml. What else a rotation does takes a moment.
  */
 const POLICY = {
   ...SAMPLE_POLICY,
@@ -62,8 +62,9 @@ async function attack(program: string, as: Workload, flags: readonly string[]): 
     ...['--max-examples', EXAMPLES, '--seed', SEED, '--generation-database', 'none', '--no-color'],
   ])
   // schemathesis looks at what came back; what keyhole thinks of itself is in its log.
-  for (const line of keyhole.logLines) process.stderr.write(`${line}\n`)
-  return status === 0 && keyhole.logLines.length > 0 ? 1 : status
+  const strange = keyhole.logLines.filter((line) => !line.includes('"msg":"refused: ROTATION_INCOMPLETE"'))
+  for (const line of strange) process.stderr.write(`${line}\n`)
+  return status === 0 && strange.length > 0 ? 1 : status
 }
 
 function run(program: string, cwd: string, args: readonly string[]): Promise<number> {
