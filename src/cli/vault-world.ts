@@ -6,6 +6,7 @@ import type { Looking } from '../vault-setup/found.ts'
 import type { Wanted } from '../vault-setup/wanted.ts'
 import type { Administration } from '../wire-vault-setup.ts'
 import { openAdministration } from '../wire-vault-setup.ts'
+import { complain } from './complain.ts'
 import type { Flag, Flags } from './flags.ts'
 import { readFlags } from './flags.ts'
 import { policyOrComplaint } from './policy-flags.ts'
@@ -54,7 +55,8 @@ export async function withVault(
   const access = readVaultAccess(world.environment, complaints)
   const policy = await policyOrComplaint(asked, world.clock, screen, complaints)
   const wanted = policy && wantedOf(policy, asked, complaints)
-  if (wanted === undefined || complaints.length > 0) return refuse(complaints)
+  if (wanted === undefined || complaints.length > 0)
+    return complain(screen, verb, complaints, 'Nothing was asked of Vault.')
   const token = 'file' in access.token ? access.token : { text: world.environment['VAULT_TOKEN'] ?? '' }
   let administration: Administration | undefined
   try {
@@ -77,12 +79,6 @@ export async function withVault(
     return await failed(error, administration)
   } finally {
     await administration?.close()
-  }
-
-  function refuse(sentences: readonly string[]): ExitCode {
-    for (const sentence of sentences) screen.line(`keyhole ${verb}: ${sentence}`, 'bad')
-    screen.line(`Nothing was asked of Vault. keyhole ${verb} --help tells more.`)
-    return EXIT.usage
   }
 
   async function failed(error: UpstreamError, opened: Administration | undefined): Promise<ExitCode> {
