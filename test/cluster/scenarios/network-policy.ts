@@ -10,7 +10,10 @@ export function networkPolicy(world: () => ClusterWorld): void {
       const { kubectl } = world()
       const [pod] = await podsOf(kubectl, 'keyhole')
       const ip = pod?.status.podIP ?? ''
-      expect(await connects(world(), 'payments', 'api', [`${ip}:8443`, `${ip}:8081`])).toEqual(['open', 'shut'])
+      const expected = ['open', 'shut'] as const
+      const script = connectUntil([`${ip}:8443`, `${ip}:8081`], expected)
+      await using probe = await startProbe(world(), { namespace: 'payments', serviceAccount: 'api', script })
+      expect(await probe.result()).toEqual(expected)
     })
 
     test.each(['deployment/keyhole', 'deployment/keyhole-rotate'])(
@@ -24,10 +27,11 @@ export function networkPolicy(world: () => ClusterWorld): void {
         ).items
         const vault = new URL(world().vaultOfPods).host
         const targets = [vault, 'kubernetes.default.svc:443', `${consumer?.status.podIP}:8080`]
+        const expected = ['open', 'open', 'shut'] as const
         const { stdout } = await kubectl.attempt(
-          ...['-n', NAMESPACE, 'exec', deployment, '--', '/nodejs/bin/node', '-e', connectTo(targets)],
+          ...['-n', NAMESPACE, 'exec', deployment, '--', '/nodejs/bin/node', '-e', connectUntil(targets, expected)],
         )
-        expect(JSON.parse(stdout)).toEqual(['open', 'open', 'shut'])
+        expect(JSON.parse(stdout)).toEqual(expected)
       },
     )
 
@@ -40,14 +44,15 @@ export function networkPolicy(world: () => ClusterWorld): void {
         vault,
         'kubernetes.default.svc:443',
       ]
+      const expected = ['open', 'shut', 'shut', 'shut'] as const
       const cron = {
         namespace: NAMESPACE,
         serviceAccount: 'keyhole-cron',
         labels: CRON_LABELS,
-        script: connectTo(targets),
+        script: connectUntil(targets, expected),
       }
       await using pod = await startProbe(world(), cron)
-      expect(await pod.result()).toEqual(['open', 'shut', 'shut', 'shut'])
+      expect(await pod.result()).toEqual(expected)
     })
   })
 }
@@ -55,21 +60,14 @@ export function networkPolicy(world: () => ClusterWorld): void {
 /** What the NetworkPolicy keyhole-cron goes by. */
 const CRON_LABELS = { 'app.kubernetes.io/name': 'keyhole', 'app.kubernetes.io/component': 'rotation' }
 
-async function connects(
-  world: ClusterWorld,
-  namespace: string,
-  serviceAccount: string,
-  targets: readonly string[],
-): Promise<readonly string[]> {
-  await using pod = await startProbe(world, { namespace, serviceAccount, script: connectTo(targets) })
-  return await pod.result<readonly string[]>()
-}
+type Access = 'open' | 'shut'
 
 /**
- * A program that prints whether each `HOST:PORT` takes a connection within three seconds; refused is as shut as unanswered. A pod
- * is let nowhere before those who enforce policies know it, so it asks until something is open, and then tells of another round.
+ * A program that prints whether each `HOST:PORT` takes a connection within three seconds; refused is as shut as unanswered. Those who
+ * enforce policies learn of a new pod some time after it started, and until then it may be let nowhere, or everywhere. So it asks
+ * until it has been told `expected` three times in a row, and prints what it saw last when a minute did not bring that.
  */
-function connectTo(targets: readonly string[]): string {
+function connectUntil(targets: readonly string[], expected: readonly Access[]): string {
   return `
     const connect = (target) => new Promise((resolve) => {
       const [host, port] = target.split(':')
@@ -78,10 +76,14 @@ function connectTo(targets: readonly string[]): string {
       socket.on('connect', () => end('open')).on('error', () => end('shut'))
       setTimeout(() => end('shut'), 3_000).unref()
     })
-    const round = () => Promise.all(${JSON.stringify(targets)}.map(connect))
+    const round = async () => JSON.stringify(await Promise.all(${JSON.stringify(targets)}.map(connect)))
     const rounds = async () => {
-      for (let left = 15; left > 0 && !(await round()).includes('open'); left -= 1) await new Promise((go) => setTimeout(go, 500))
-      console.log(JSON.stringify(await round()))
+      let seen, inRow = 0
+      for (const until = Date.now() + 60_000; inRow < 3 && Date.now() < until; await new Promise((go) => setTimeout(go, 250))) {
+        seen = await round()
+        inRow = seen === ${JSON.stringify(JSON.stringify(expected))} ? inRow + 1 : 0
+      }
+      console.log(seen)
       process.exit()
     }
     rounds()`
