@@ -398,7 +398,7 @@ export interface RotationStatus {
   readonly running: (RotationProgress & { readonly id: string }) | null
   readonly last: LastRotation | null
   readonly ledger: readonly LedgerEntry[]
-  /** When the Secrets were looked at; RFC 3339. */
+  /** When the Secrets were looked at; RFC 3339. Older than ten seconds where a look takes longer than a request may wait for. */
   readonly surveyedAt: string
 }
 

@@ -59,6 +59,7 @@ export type RotatorSettings = Pick<
   | 'KEYHOLE_ROTATION_PARALLEL'
   | 'KEYHOLE_REPLY_TIMEOUT_MS'
   | 'KEYHOLE_DRAIN_MS'
+  | 'KEYHOLE_DEADLINE_MS'
 >
 
 export interface Rotator extends Rotating {
@@ -98,6 +99,8 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     gate: gated(),
     inForce: () => [...policy().transitKeys.keys()].flatMap((key) => keyOf(key) ?? []),
     keepMs: SURVEY_KEEP_MS,
+    // The other half is for the review of the token and for the Lease.
+    patienceMs: settings.KEYHOLE_DEADLINE_MS / 2,
     ending: halt,
   })
   const rotateKey = keyRotator({

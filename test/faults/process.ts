@@ -226,6 +226,7 @@ const SETTINGS = {
   KEYHOLE_ROTATION_BUDGET_MS: 900_000,
   KEYHOLE_REPLY_TIMEOUT_MS: 15_000,
   KEYHOLE_DRAIN_MS: 25_000,
+  KEYHOLE_DEADLINE_MS: 5_000,
 }
 
 export function describeCalls({ calls }: Process): string {

@@ -23,17 +23,18 @@ export interface StatusOptions {
 
 export function statusTeller({ journal, survey, keys }: StatusOptions): StatusFor {
   return async function statusFor(grant, signal) {
+    const names = grant.keys.map(({ transitKey }) => transitKey.name)
     const [found, surveyed] = await Promise.all([
       journal.look(signal),
-      survey.now(signal),
+      survey.soon(names, signal),
       // A survey waits for a Vault that is away, and longer than this request may.
       glances(keys, grant.keys, signal),
     ])
-    const names = new Set(grant.keys.map(({ transitKey }) => transitKey.name))
+    const own = new Set(names)
     return {
       running: runningIn(found),
-      last: lastFor(names, found.state.last),
-      ledger: [...surveyed.entries.values()].filter(({ key }) => names.has(key)),
+      last: lastFor(own, found.state.last),
+      ledger: [...surveyed.entries.values()].filter(({ key }) => own.has(key)),
       surveyedAt: new Date(surveyed.atMs).toISOString(),
     }
   }

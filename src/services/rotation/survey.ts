@@ -22,6 +22,11 @@ export interface Surveyed {
 export interface Survey {
   /** Of all keys of the policy, at most `keepMs` old. Goes on when a caller gives up, for the next one to find. */
   now(signal: AbortSignal): Promise<Surveyed>
+  /**
+   * For a request: as `now`, and where that takes longer than `patienceMs`, the last one before it, if that knows of all these keys. So
+   * the ledger of a large estate, or of one whose API server is slow, is old rather than never told.
+   */
+  soon(keys: readonly string[], signal: AbortSignal): Promise<Surveyed>
   /** The last one; undefined before the first. */
   last(): Surveyed | undefined
   /** What was seen is so no more: the next one looks again. */
@@ -36,11 +41,13 @@ export interface SurveyOptions {
   /** All keys of the policy in force, with their Secrets. */
   readonly inForce: () => readonly RotatableKey[]
   readonly keepMs: number
+  readonly patienceMs: number
   /** Ends it with the process. */
   readonly ending: AbortSignal
 }
 
-export function surveyor({ keys, inspect, clock, gate, inForce, keepMs, ending }: SurveyOptions): Survey {
+export function surveyor(options: SurveyOptions): Survey {
+  const { keys, inspect, clock, gate, inForce, keepMs, patienceMs, ending } = options
   let last: Surveyed | undefined
   let isOutdated = true
   let running: Promise<Surveyed> | undefined
@@ -68,18 +75,32 @@ export function surveyor({ keys, inspect, clock, gate, inForce, keepMs, ending }
     }
   }
 
+  async function now(signal: AbortSignal): Promise<Surveyed> {
+    const ageMs = clock.now() - (last?.atMs ?? Number.NEGATIVE_INFINITY)
+    if (!isOutdated && last !== undefined && ageMs >= 0 && ageMs < keepMs) return last
+    running ??= take().finally(() => {
+      running = undefined
+    })
+    return await raced(running, signal)
+  }
+
   return {
+    now,
     last: () => last,
     outdated() {
       isOutdated = true
     },
-    async now(signal) {
-      const ageMs = clock.now() - (last?.atMs ?? Number.NEGATIVE_INFINITY)
-      if (!isOutdated && last !== undefined && ageMs >= 0 && ageMs < keepMs) return last
-      running ??= take().finally(() => {
-        running = undefined
-      })
-      return await raced(running, signal)
+    async soon(names, signal) {
+      const before = last
+      const fresh = now(signal)
+      if (before === undefined || !names.every((name) => before.entries.has(name))) return await fresh
+      const late = Promise.withResolvers<Surveyed>()
+      const cancel = clock.after(patienceMs, () => late.resolve(before))
+      try {
+        return await Promise.race([fresh, late.promise])
+      } finally {
+        cancel()
+      }
     },
   }
 }

@@ -53,6 +53,7 @@ export function rotator(there: World, holder = 'us') {
     clock: there.clock,
     inForce: () => [PAYMENTS, OTHER],
     keepMs: 10_000,
+    patienceMs: 2_500,
     ending: halting.signal,
   })
   let ids = 0

@@ -9,7 +9,14 @@ import { NEVER, sealed } from './world.ts'
 function surveyed(secrets: Readonly<Record<string, number>> = { 'payments/a': 1, 'payments/b': 2 }, ending = NEVER) {
   const { there, key, stages } = estateOf(secrets, { latest: 2 })
   const inForce: RotatableKey[] = [key]
-  const survey = surveyor({ ...stages, clock: there.clock, inForce: () => inForce, keepMs: 10_000, ending })
+  const survey = surveyor({
+    ...stages,
+    clock: there.clock,
+    inForce: () => inForce,
+    keepMs: 10_000,
+    patienceMs: 2_500,
+    ending,
+  })
   return {
     there,
     key,
@@ -147,5 +154,59 @@ describe('survey.now', () => {
     ending.abort(new Error('stopping'))
     expect(await entry()).toMatchObject({ failure: { code: 'INTERNAL' } })
     expect(there.calls).toEqual([])
+  })
+})
+
+describe('survey.soon', () => {
+  /** What the first survey saw is two Secrets; what a second one sees is held up. */
+  async function surveyedOnce() {
+    const { there, survey, entry } = surveyed()
+    await entry()
+    survey.outdated()
+    const before = survey.last()
+    await there.clock.advance(1)
+    const held = Promise.withResolvers<void>()
+    there.fail(/^hold/, () => held.promise)
+    return { there, survey, before, held }
+  }
+
+  test('is a new look where that is in time', async () => {
+    const { there, survey, before, held } = await surveyedOnce()
+    const soon = survey.soon(['payments'], NEVER)
+    await there.clock.advance(2_499)
+    held.resolve()
+    const { atMs } = await soon
+    expect(atMs).toBeGreaterThan(before?.atMs ?? 0)
+    expect(there.clock.timers()).toBe(0)
+  })
+
+  test('is the last one where a new look takes longer, and the look goes on for the next to find', async () => {
+    const { there, survey, before, held } = await surveyedOnce()
+    const soon = survey.soon(['payments'], NEVER)
+    await there.clock.advance(2_500)
+    expect(await soon).toBe(before)
+    held.resolve()
+    await settled()
+    expect(survey.last()?.atMs).toBeGreaterThan(before?.atMs ?? 0)
+    expect(await survey.soon(['payments'], NEVER)).toBe(survey.last())
+    expect(there.count(/^hold/)).toBe(4)
+  })
+
+  test('waits for the new look where the last one does not know of a key', async () => {
+    const { there, survey, before, held } = await surveyedOnce()
+    const soon = survey.soon(['payments', 'billing'], NEVER)
+    await there.clock.advance(60_000)
+    held.resolve()
+    expect((await soon).atMs).toBeGreaterThan(before?.atMs ?? 0)
+  })
+
+  test('waits where there was none before, until its caller gives up', async () => {
+    const { there, survey } = surveyed()
+    there.fail(/^hold/, () => new Promise(() => {}))
+    const impatient = new AbortController()
+    const soon = survey.soon(['payments'], impatient.signal)
+    await there.clock.advance(4_999)
+    impatient.abort(new Error('deadline'))
+    await expect(soon).rejects.toThrow('deadline')
   })
 })
