@@ -4,14 +4,15 @@
  */
 import { sha256 } from './chain.ts'
 import type { Head } from './record.ts'
-import type { Chain, Common, Quoted } from './verify-chain.ts'
-import { beginChain, endChain, followChain, vouch } from './verify-chain.ts'
+import { openBetween } from './verify-between.ts'
+import type { Chain, Common } from './verify-chain.ts'
+import { beginChain, endChain, followChain } from './verify-chain.ts'
 import type { Finding, Findings, Place } from './verify-finding.ts'
 import { openFindings } from './verify-finding.ts'
 import type { ParsedLine } from './verify-line.ts'
 import { isDamaged, parseLine } from './verify-line.ts'
-import { keyOf, openRecent } from './verify-recent.ts'
-import { openStretch } from './verify-stretch.ts'
+import { openQuotes } from './verify-quotes.ts'
+import { openRecent } from './verify-recent.ts'
 
 export { parseLine }
 
@@ -79,31 +80,29 @@ export interface KeptHead {
 const MAX_CHAINS = 50_000
 
 export function openVerifier({ heads = [], isStrict = false }: VerifierOptions = {}): Verifier {
-  const chains = new Map<string, Chain>()
-  /** Lines of chains that are not there yet, by instance. */
-  const awaited = new Map<string, Quoted>()
-  const kept = new Map<string, KeptHead['found']>(heads.map((head) => [head, undefined]))
-  /** What starts name as the record before them, by that record. */
-  const quotes = new Map<string, Quoted>()
-  const rivals: { readonly earlier: Quoted; readonly later: Quoted }[] = []
-  const common: Common = { recent: openRecent(), holes: 0 }
   const findings = openFindings()
+  const chains = new Map<string, Chain>()
+  const common: Common = { recent: openRecent(), holes: 0 }
+  const quotes = openQuotes(findings)
+  const between = openBetween(findings)
+  const kept = new Map<string, KeptHead['found']>(heads.map((head) => [head, undefined]))
   const files: string[] = []
-  const counts = { lines: 0, records: 0, foreign: 0, torn: 0 }
+  /** Files without any record. */
+  const barren: string[] = []
   let at: Place = { file: '', line: 0 }
-  let stretch = openStretch()
+  let lines = 0
+  let records = 0
+  let recordsBefore = 0
   /** Of the last record in this file. */
   let last: Chain | undefined
   let firstStart: ParsedLine | undefined
   /** Chains of a later file are older than the first of all. */
   let isReversed = false
-  let recordsBefore = 0
-  const barren: string[] = []
   let isFull = false
 
   function record(line: ParsedLine, bytes: Uint8Array): void {
-    endStretch(line)
-    counts.records += 1
+    between.end(last, { line, at })
+    records += 1
     const hash = sha256(bytes)
     if (kept.has(hash)) kept.set(hash, { instance: line.instance, seq: line.seq, at })
     common.recent.add(line.instance, line.seq, { sha256: hash, at })
@@ -120,9 +119,8 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
     else if (files.length > 1 && isOlder(line, firstStart)) isReversed = true
     if (isUnquoted(line)) findings.tell({ flaw: 'unquoted', instance, at })
     const quoted = previous && { head: previous, by: at, instance, cause, isHere: false }
-    chains.set(instance, beginChain(line, hash, at, quoted, awaited.get(instance), common, findings))
-    awaited.delete(instance)
-    if (quoted !== undefined) quote(quoted)
+    chains.set(instance, beginChain(line, hash, at, quoted, quotes.take(instance), common, findings))
+    if (quoted !== undefined) quotes.add(quoted, chains.get(quoted.head.instance))
   }
 
   /** A file's start looks for the record before it there: one that names none is of another file, or was put there. */
@@ -134,85 +132,29 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
     return sink === 'file' && quoted !== undefined && quoted.tip.at.file !== at.file
   }
 
-  function quote(quoted: Quoted): void {
-    const { instance, seq } = quoted.head
-    const earlier = quotes.get(keyOf(instance, seq))
-    if (earlier !== undefined) rivals.push({ earlier, later: quoted })
-    quotes.set(keyOf(instance, seq), quoted)
-    const chain = chains.get(instance)
-    if (chain !== undefined) vouch(chain, quoted, findings)
-    else if ((awaited.get(instance)?.head.seq ?? -1) < seq) awaited.set(instance, quoted)
-  }
-
-  function tellRivals(): void {
-    for (const { earlier, later } of rivals) {
-      // A start that failed, and was written all the same, is followed by nothing but the next attempt.
-      if (later.cause === 'mended' && chains.get(earlier.instance)?.tip.seq === 0) continue
-      // Which of the two was added is not known, so neither is whole.
-      tellRival(earlier, later)
-      tellRival(later, earlier)
-    }
-  }
-
-  function tellRival({ head, instance, by }: Quoted, other: Quoted): void {
-    const records = { from: head.seq, to: head.seq }
-    findings.tell({ flaw: 'quoted-twice', instance, records, at: by, by: other.by })
-  }
-
-  /** An empty file may have been made by a rotation of late; one with other lines is the wrong one, or compressed. */
-  function endFile(): void {
-    endStretch()
-    if (at.line > 0 && counts.records === recordsBefore) barren.push(at.file)
-    recordsBefore = counts.records
-  }
-
-  /** Where there is no record at all, no file of several is to blame. */
-  function tellBarren(): void {
-    if (counts.records === 0) return
-    for (const file of barren) findings.tell({ flaw: 'no-record', at: { file, line: 1 } })
-  }
-
   function tellFull(): void {
     if (!isFull) findings.tell({ flaw: 'too-many-chains', at })
     isFull = true
   }
 
-  /** @param by the record that ends it; undefined at the end of a file. */
-  function endStretch(by?: ParsedLine): void {
-    const { lines, damaged } = stretch
-    const torn = by?.torn
-    if (lines === 0 && torn === undefined) return
-    const isOwned = torn !== undefined && stretch.isOwnedBy(torn)
-    const owned = !isOwned ? 0 : torn.sha256 === undefined ? damaged.lines : lines
-    counts.torn += owned
-    counts.foreign += isOwned ? lines - owned : lines - damaged.lines
-    if (isOwned && last !== undefined) last.torn += owned
-    if (!isOwned) tellStretch(by, torn?.sha256 !== undefined)
-    if (lines > 0) stretch = openStretch()
-  }
-
-  function tellStretch(by: ParsedLine | undefined, isClaimed: boolean): void {
-    const { damaged, lines, until } = stretch
-    if (by !== undefined && isClaimed) {
-      findings.tell({ flaw: 'torn-altered', instance: by.instance, at: stretch.at, until, by: at, lines })
-    } else if (damaged.lines > 0) {
-      const flaw = by === undefined ? 'torn' : 'not-a-record'
-      // Any process may have written to a pipe between two records of another.
-      const instance = last?.start?.sink === 'file' ? last.instance : undefined
-      findings.tell({ flaw, instance, at: damaged.at, until, lines: damaged.lines })
-    }
+  /** An empty file may have been made by a rotation of late; one with other lines is the wrong one, or compressed. */
+  function endFile(): void {
+    between.end(last)
+    if (at.line > 0 && records === recordsBefore) barren.push(at.file)
+    recordsBefore = records
   }
 
   function endChains(): void {
     for (const chain of chains.values()) endChain(chain, findings)
-    for (const { head, by } of awaited.values()) {
+    for (const { head, by } of quotes.awaited()) {
       // A log may begin where an older file ended, but not where older ones follow.
       if (head === firstStart?.previous && !isReversed) continue
-      const records = { from: 0, to: head.seq }
-      findings.tell({ flaw: 'missing', instance: head.instance, records, by })
+      const missing = { from: 0, to: head.seq }
+      findings.tell({ flaw: 'missing', instance: head.instance, records: missing, by })
     }
-    tellRivals()
-    tellBarren()
+    quotes.tellRivals(chains)
+    // Where there is no record at all, no file of several is to blame.
+    if (records > 0) for (const file of barren) findings.tell({ flaw: 'no-record', at: { file, line: 1 } })
     for (const [hash, found] of kept) if (found === undefined) findings.tell({ flaw: 'head', sha256: hash })
   }
 
@@ -224,18 +166,21 @@ export function openVerifier({ heads = [], isStrict = false }: VerifierOptions =
       last = undefined
     },
     line(bytes) {
-      counts.lines += 1
+      lines += 1
       at = { file: at.file, line: at.line + 1 }
       const line = parseLine(bytes)
-      if (line === undefined) stretch.add(bytes, at, isStrict || isDamaged(bytes))
+      if (line === undefined) between.add(bytes, at, isStrict || isDamaged(bytes))
       else record(line, bytes)
     },
-    records: () => counts.records,
+    records: () => records,
     end() {
       endFile()
       endChains()
       return {
-        ...counts,
+        lines,
+        records,
+        foreign: between.foreign,
+        torn: between.torn,
         findings: inOrder(findings, files),
         omitted: findings.omitted(),
         chains: [...chains.values()].map((chain) => verified(chain, findings, kept)),
