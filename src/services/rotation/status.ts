@@ -23,14 +23,17 @@ export interface StatusOptions {
 
 export function statusTeller({ journal, survey, keys }: StatusOptions): StatusFor {
   return async function statusFor(grant, signal) {
-    const names = grant.keys.map(({ transitKey }) => transitKey.name)
-    const [found, surveyed] = await Promise.all([
+    const [found, infos] = await Promise.all([
       journal.look(signal),
-      survey.soon(names, signal),
       // A survey waits for a Vault that is away, and longer than this request may.
       glances(keys, grant.keys, signal),
     ])
-    const own = new Set(names)
+    const known = {
+      keys: grant.keys.map(({ transitKey }, index) => ({ name: transitKey.name, info: infos[index] })),
+      rotatedMs: found.state.last?.finishedAtMs,
+    }
+    const surveyed = await survey.soon(known, signal)
+    const own = new Set(grant.keys.map(({ transitKey }) => transitKey.name))
     return {
       running: runningIn(found),
       last: lastFor(own, found.state.last),

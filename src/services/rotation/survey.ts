@@ -14,6 +14,7 @@ import { all, chunks } from './pool.ts'
 import type { TransitKeyInfo } from './ports.ts'
 
 export interface Surveyed {
+  readonly beganMs: number
   readonly atMs: number
   /** By name of the TransitKey. */
   readonly entries: ReadonlyMap<string, LedgerEntry>
@@ -23,14 +24,29 @@ export interface Survey {
   /** Of all keys of the policy, at most `keepMs` old. Goes on when a caller gives up, for the next one to find. */
   now(signal: AbortSignal): Promise<Surveyed>
   /**
-   * For a request: as `now`, and where that takes longer than `patienceMs`, the last one before it, if that knows of all these keys. So
-   * the ledger of a large estate, or of one whose API server is slow, is old rather than never told.
+   * For a request, which knows how things are by now: as `now`, but never from before another process rotated. Where it takes longer
+   * than `patienceMs`, the last one before it, if that fits: the ledger of a large estate, or of one whose API server is slow, is
+   * old rather than never told.
    */
-  soon(keys: readonly string[], signal: AbortSignal): Promise<Surveyed>
+  soon(known: Known, signal: AbortSignal): Promise<Surveyed>
   /** The last one; undefined before the first. */
   last(): Surveyed | undefined
   /** What was seen is so no more: the next one looks again. */
   outdated(): void
+}
+
+/** What costs little to know: the Lease, and the keys themselves. */
+export interface Known {
+  readonly keys: readonly KeyNow[]
+  /** When the last rotation that the Lease remembers was over. */
+  readonly rotatedMs?: number | undefined
+}
+
+export interface KeyNow {
+  /** Of the TransitKey. */
+  readonly name: string
+  /** Undefined where Vault does not tell. */
+  readonly info: Pick<TransitKeyInfo, 'latestVersion' | 'minDecryptionVersion'> | undefined
 }
 
 export interface SurveyOptions {
@@ -54,9 +70,10 @@ export function surveyor(options: SurveyOptions): Survey {
 
   async function take(): Promise<Surveyed> {
     isOutdated = false
+    const beganMs = clock.now()
     const entries = new Map<string, LedgerEntry>()
     for (const key of inForce()) entries.set(key.transitKey.name, await entryOf(key))
-    last = { atMs: clock.now(), entries }
+    last = { beganMs, atMs: clock.now(), entries }
     return last
   }
 
@@ -84,16 +101,34 @@ export function surveyor(options: SurveyOptions): Survey {
     return await raced(running, signal)
   }
 
+  function isBehind({ beganMs, entries }: Surveyed, { keys: keysNow, rotatedMs }: Known): boolean {
+    // Whoever may edit Leases may have written tomorrow.
+    if (rotatedMs !== undefined && beganMs < rotatedMs && rotatedMs <= clock.now()) return true
+    return keysNow.some(({ name, info }) => {
+      const { latestVersion, minDecryptionVersion } = entries.get(name) ?? {}
+      if (info === undefined || latestVersion === undefined) return false
+      return info.latestVersion !== latestVersion || info.minDecryptionVersion !== minDecryptionVersion
+    })
+  }
+
   return {
     now,
     last: () => last,
     outdated() {
       isOutdated = true
     },
-    async soon(names, signal) {
+    async soon(known, signal) {
       const before = last
+      const isJoining = running !== undefined
+      if (before !== undefined && isBehind(before, known)) isOutdated = true
       const fresh = now(signal)
-      if (before === undefined || !names.every((name) => before.entries.has(name))) return await fresh
+      if (before === undefined || isBehind(before, known) || !isComplete(before, known)) {
+        const found = await fresh
+        if (!isJoining || !isBehind(found, known)) return found
+        // It had begun before that was so.
+        isOutdated = true
+        return await now(signal)
+      }
       const late = Promise.withResolvers<Surveyed>()
       const cancel = clock.after(patienceMs, () => late.resolve(before))
       try {
@@ -103,6 +138,14 @@ export function surveyor(options: SurveyOptions): Survey {
       }
     },
   }
+}
+
+/** Whether it has an entry of each key, and is not about a failure that is over. */
+function isComplete({ entries }: Surveyed, { keys }: Known): boolean {
+  return keys.every(({ name, info }) => {
+    const entry = entries.get(name)
+    return entry !== undefined && (entry.failure === undefined || info === undefined)
+  })
 }
 
 /** Ciphertexts are not kept: a ledger of thousands of Secrets needs their versions only. */
