@@ -44,7 +44,7 @@ export function openRounds(config: Config, parts: RoundsParts): Rounds {
   }
   const takeSurvey = async () => {
     // Its failures are in the ledger, key by key. What is wrong with the Lease, the next rotation tells.
-    await Promise.allSettled([rotator?.survey.now(signal).then(tellSurvey), rotator?.recall(signal)])
+    await Promise.allSettled([rotator?.survey.recent(signal).then(tellSurvey), rotator?.recall(signal)])
   }
   const stops = [
     // Not ready, keyhole is asked nothing: it would never find out that its CA was mended.

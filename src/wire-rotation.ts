@@ -16,6 +16,7 @@ import { inspector } from './services/rotation/inspect.ts'
 import { intender } from './services/rotation/intend.ts'
 import { journal, MAX_SKEW_MS } from './services/rotation/journal.ts'
 import { transitKeyring } from './services/rotation/keys.ts'
+import { ledger as ledgerOf } from './services/rotation/ledger.ts'
 import { mover } from './services/rotation/move.ts'
 import { patience } from './services/rotation/patience.ts'
 import { gate as gateOf } from './services/rotation/pool.ts'
@@ -99,8 +100,6 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     gate: gated(),
     inForce: () => [...policy().transitKeys.keys()].flatMap((key) => keyOf(key) ?? []),
     keepMs: SURVEY_KEEP_MS,
-    // The other half is for the review of the token and for the Lease.
-    patienceMs: settings.KEYHOLE_DEADLINE_MS / 2,
     ending: halt,
   })
   const rotateKey = keyRotator({
@@ -152,6 +151,8 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
       foresee: foreseer({ inspect, rewrap, clock, gate: gated() }),
       keys,
       survey,
+      // The other half of the deadline is for the review of the token and for the Lease.
+      ledger: ledgerOf({ survey, clock, patienceMs: settings.KEYHOLE_DEADLINE_MS / 2 }),
       effects,
       clock,
       newId: parts.newId,

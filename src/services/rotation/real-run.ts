@@ -26,7 +26,7 @@ export type RealRun = (held: Held, work: Work) => Promise<RotationReport>
 export interface RealRunOptions {
   readonly rotateAll: RotateAll
   readonly keys: Keys
-  readonly survey: Survey
+  readonly survey: Pick<Survey, 'outdated'>
   readonly effects: Effects
   readonly clock: Clock
   readonly budgetMs: number

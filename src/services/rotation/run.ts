@@ -13,6 +13,7 @@ import type { Foresee } from './foresee.ts'
 import type { Journal } from './journal.ts'
 import type { Idempotency } from './journal-state.ts'
 import type { Keys } from './keys.ts'
+import type { Ledger } from './ledger.ts'
 import { openPlaces } from './places.ts'
 import { realRunner } from './real-run.ts'
 import { recencyGuard } from './recent.ts'
@@ -61,7 +62,8 @@ export interface RotationOptions {
   readonly rotateAll: RotateAll
   readonly foresee: Foresee
   readonly keys: Keys
-  readonly survey: Survey
+  readonly survey: Pick<Survey, 'outdated'>
+  readonly ledger: Ledger
   readonly effects: Effects
   readonly clock: Clock
   /** A fresh UUID for a rotation. */

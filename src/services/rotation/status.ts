@@ -7,7 +7,7 @@ import type { Found, Journal } from './journal.ts'
 import { progressOf } from './journal.ts'
 import type { Failure, Last, LastKey } from './journal-state.ts'
 import type { Keys } from './keys.ts'
-import type { Survey } from './survey.ts'
+import type { Ledger } from './ledger.ts'
 
 /**
  * Only what is about keys that the caller may rotate.
@@ -17,22 +17,22 @@ export type StatusFor = (grant: RotationGrant, signal: AbortSignal) => Promise<R
 
 export interface StatusOptions {
   readonly journal: Journal
-  readonly survey: Survey
+  readonly ledger: Ledger
   readonly keys: Pick<Keys, 'glance'>
 }
 
-export function statusTeller({ journal, survey, keys }: StatusOptions): StatusFor {
+export function statusTeller({ journal, ledger, keys }: StatusOptions): StatusFor {
   return async function statusFor(grant, signal) {
     const [found, infos] = await Promise.all([
       journal.look(signal),
       // A survey waits for a Vault that is away, and longer than this request may.
       glances(keys, grant.keys, signal),
     ])
-    const known = {
+    const facts = {
       keys: grant.keys.map(({ transitKey }, index) => ({ name: transitKey.name, info: infos[index] })),
-      rotatedMs: found.state.last?.finishedAtMs,
+      lastRotationEndedMs: found.state.last?.finishedAtMs,
     }
-    const surveyed = await survey.soon(known, signal)
+    const surveyed = await ledger(facts, signal)
     const own = new Set(grant.keys.map(({ transitKey }) => transitKey.name))
     return {
       running: runningIn(found),

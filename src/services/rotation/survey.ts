@@ -21,32 +21,15 @@ export interface Surveyed {
 }
 
 export interface Survey {
-  /** Of all keys of the policy, at most `keepMs` old. Goes on when a caller gives up, for the next one to find. */
-  now(signal: AbortSignal): Promise<Surveyed>
   /**
-   * For a request, which knows how things are by now: as `now`, but never from before another process rotated. Where it takes longer
-   * than `patienceMs`, the last one before it, if that fits: the ledger of a large estate, or of one whose API server is slow, is
-   * old rather than never told.
+   * Of all keys of the policy: at most `keepMs` old, and begun after everything that was outdated. Goes on when a caller gives up, for
+   * the next one to find.
    */
-  soon(known: Known, signal: AbortSignal): Promise<Surveyed>
+  recent(signal: AbortSignal): Promise<Surveyed>
   /** The last one; undefined before the first. */
   last(): Surveyed | undefined
-  /** What was seen is so no more: the next one looks again. */
+  /** What was seen is so no more, nor what is being looked at: the next caller waits for one that begins after this. */
   outdated(): void
-}
-
-/** What costs little to know: the Lease, and the keys themselves. */
-export interface Known {
-  readonly keys: readonly KeyNow[]
-  /** When the last rotation that the Lease remembers was over. */
-  readonly rotatedMs?: number | undefined
-}
-
-export interface KeyNow {
-  /** Of the TransitKey. */
-  readonly name: string
-  /** Undefined where Vault does not tell. */
-  readonly info: Pick<TransitKeyInfo, 'latestVersion' | 'minDecryptionVersion'> | undefined
 }
 
 export interface SurveyOptions {
@@ -57,24 +40,26 @@ export interface SurveyOptions {
   /** All keys of the policy in force, with their Secrets. */
   readonly inForce: () => readonly RotatableKey[]
   readonly keepMs: number
-  readonly patienceMs: number
   /** Ends it with the process. */
   readonly ending: AbortSignal
 }
 
-export function surveyor(options: SurveyOptions): Survey {
-  const { keys, inspect, clock, gate, inForce, keepMs, patienceMs, ending } = options
-  let last: Surveyed | undefined
-  let isOutdated = true
-  let running: Promise<Surveyed> | undefined
+export function surveyor({ keys, inspect, clock, gate, inForce, keepMs, ending }: SurveyOptions): Survey {
+  let last: Taken | undefined
+  let running: Promise<Taken> | undefined
+  let outdatedTimes = 0
 
-  async function take(): Promise<Surveyed> {
-    isOutdated = false
-    const beganMs = clock.now()
+  async function take(): Promise<Taken> {
+    const begun = { beganMs: clock.now(), outdatedTimes }
     const entries = new Map<string, LedgerEntry>()
     for (const key of inForce()) entries.set(key.transitKey.name, await entryOf(key))
-    last = { beganMs, atMs: clock.now(), entries }
+    last = { ...begun, atMs: clock.now(), entries }
     return last
+  }
+
+  function isRecent(taken: Taken): boolean {
+    const ageMs = clock.now() - taken.atMs
+    return taken.outdatedTimes === outdatedTimes && ageMs >= 0 && ageMs < keepMs
   }
 
   async function entryOf({ transitKey, secrets }: RotatableKey): Promise<LedgerEntry> {
@@ -85,67 +70,36 @@ export function surveyor(options: SurveyOptions): Survey {
       for (const chunk of chunks(secrets, CHUNK)) {
         found.push(...(await all(chunk, async (secret) => slim(await gate(() => inspect(secret, ending))))))
       }
-      return { ...key, ...standing(info, found) }
+      return { ...key, ...entryFrom(info, found) }
     } catch (error) {
       const { code, fix, detail } = asKeyholeError(error)
       return { ...key, ...NOTHING, failure: { code, detail: fix ?? detail } }
     }
   }
 
-  async function now(signal: AbortSignal): Promise<Surveyed> {
-    const ageMs = clock.now() - (last?.atMs ?? Number.NEGATIVE_INFINITY)
-    if (!isOutdated && last !== undefined && ageMs >= 0 && ageMs < keepMs) return last
-    running ??= take().finally(() => {
-      running = undefined
-    })
-    return await raced(running, signal)
-  }
-
-  function isBehind({ beganMs, entries }: Surveyed, { keys: keysNow, rotatedMs }: Known): boolean {
-    // Whoever may edit Leases may have written tomorrow.
-    if (rotatedMs !== undefined && beganMs < rotatedMs && rotatedMs <= clock.now()) return true
-    return keysNow.some(({ name, info }) => {
-      const { latestVersion, minDecryptionVersion } = entries.get(name) ?? {}
-      if (info === undefined || latestVersion === undefined) return false
-      return info.latestVersion !== latestVersion || info.minDecryptionVersion !== minDecryptionVersion
-    })
-  }
-
   return {
-    now,
     last: () => last,
     outdated() {
-      isOutdated = true
+      outdatedTimes += 1
     },
-    async soon(known, signal) {
-      const before = last
-      const isJoining = running !== undefined
-      if (before !== undefined && isBehind(before, known)) isOutdated = true
-      const fresh = now(signal)
-      if (before === undefined || isBehind(before, known) || !isComplete(before, known)) {
-        const found = await fresh
-        if (!isJoining || !isBehind(found, known)) return found
-        // It had begun before that was so.
-        isOutdated = true
-        return await now(signal)
-      }
-      const late = Promise.withResolvers<Surveyed>()
-      const cancel = clock.after(patienceMs, () => late.resolve(before))
-      try {
-        return await Promise.race([fresh, late.promise])
-      } finally {
-        cancel()
-      }
+    async recent(signal) {
+      const wanted = outdatedTimes
+      if (last !== undefined && isRecent(last)) return last
+      let taken: Taken
+      do {
+        running ??= take().finally(() => {
+          running = undefined
+        })
+        taken = await raced(running, signal)
+      } while (taken.outdatedTimes < wanted)
+      return taken
     },
   }
 }
 
-/** Whether it has an entry of each key, and is not about a failure that is over. */
-function isComplete({ entries }: Surveyed, { keys }: Known): boolean {
-  return keys.every(({ name, info }) => {
-    const entry = entries.get(name)
-    return entry !== undefined && (entry.failure === undefined || info === undefined)
-  })
+interface Taken extends Surveyed {
+  /** How often what was seen before had been outdated when it began. */
+  readonly outdatedTimes: number
 }
 
 /** Ciphertexts are not kept: a ledger of thousands of Secrets needs their versions only. */
@@ -155,7 +109,7 @@ function slim(one: Inspected): Inspected {
 
 const NOTHING = { versions: {}, drift: [], gitops: [], blocked: [] } as const
 
-function standing(info: TransitKeyInfo, found: readonly Inspected[]): Omit<LedgerEntry, 'key' | 'mount' | 'secrets'> {
+function entryFrom(info: TransitKeyInfo, found: readonly Inspected[]): Omit<LedgerEntry, 'key' | 'mount' | 'secrets'> {
   const { latestVersion, minDecryptionVersion, createdAtMs } = info
   const versions: Record<string, number> = {}
   const drift: LedgerEntry['drift'][number][] = []

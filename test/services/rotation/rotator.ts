@@ -3,6 +3,7 @@ import type { RotationEvent, RotationReport } from '../../../src/contract.ts'
 import type { KeyholeError } from '../../../src/errors.ts'
 import type { RotatableKey, RotationGrant } from '../../../src/services/authorize.ts'
 import { allKeysRotator } from '../../../src/services/rotation/all-keys.ts'
+import { ledger as ledgerOf } from '../../../src/services/rotation/ledger.ts'
 import type { Order, Started } from '../../../src/services/rotation/run.ts'
 import { rotations as rotationsOf } from '../../../src/services/rotation/run.ts'
 import { surveyor } from '../../../src/services/rotation/survey.ts'
@@ -53,13 +54,13 @@ export function rotator(there: World, holder = 'us') {
     clock: there.clock,
     inForce: () => [PAYMENTS, OTHER],
     keepMs: 10_000,
-    patienceMs: 2_500,
     ending: halting.signal,
   })
   let ids = 0
   const rotations = rotationsOf({
     ...stages,
     survey,
+    ledger: ledgerOf({ survey, clock: there.clock, patienceMs: 2_500 }),
     journal: journalOf(there, { holder }),
     rotateAll: allKeysRotator({ ...stages, clock: there.clock, halt: halting.signal, failed }),
     clock: there.clock,

@@ -4,7 +4,6 @@ import type { RotatableKey } from '../../../src/services/authorize.ts'
 import { surveyor } from '../../../src/services/rotation/survey.ts'
 import { settled } from '../../virtual-clock.ts'
 import { estateOf } from './stages.ts'
-import type { World } from './world.ts'
 import { NEVER, sealed } from './world.ts'
 
 function surveyed(secrets: Readonly<Record<string, number>> = { 'payments/a': 1, 'payments/b': 2 }, ending = NEVER) {
@@ -15,7 +14,6 @@ function surveyed(secrets: Readonly<Record<string, number>> = { 'payments/a': 1,
     clock: there.clock,
     inForce: () => inForce,
     keepMs: 10_000,
-    patienceMs: 2_500,
     ending,
   })
   return {
@@ -23,7 +21,7 @@ function surveyed(secrets: Readonly<Record<string, number>> = { 'payments/a': 1,
     key,
     inForce,
     survey,
-    entry: async (signal = NEVER) => (await there.elapsed(survey.now(signal))).entries.get('payments'),
+    entry: async (signal = NEVER) => (await there.elapsed(survey.recent(signal))).entries.get('payments'),
   }
 }
 
@@ -90,7 +88,7 @@ describe('survey: an entry', () => {
   })
 })
 
-describe('survey.now', () => {
+describe('survey.recent', () => {
   test('looks again after a while, and not before', async () => {
     const { there, survey, entry } = surveyed()
     expect(survey.last()).toBeUndefined()
@@ -127,9 +125,22 @@ describe('survey.now', () => {
     expect(there.count(/^hold/)).toBe(4)
   })
 
+  test('is not one that had begun before what was seen was outdated', async () => {
+    const { there, survey } = surveyed()
+    const held = Promise.withResolvers<void>()
+    there.fail(/^hold/, () => held.promise)
+    const before = survey.recent(NEVER)
+    await settled()
+    survey.outdated()
+    const after = survey.recent(NEVER)
+    held.resolve()
+    expect(await there.elapsed(after)).not.toBe(await before)
+    expect(there.count(/^hold/)).toBe(4)
+  })
+
   test('is one look for all who ask at the same time', async () => {
     const { there, survey } = surveyed()
-    const all = await there.elapsed(Promise.all([survey.now(NEVER), survey.now(NEVER), survey.now(NEVER)]))
+    const all = await there.elapsed(Promise.all([survey.recent(NEVER), survey.recent(NEVER), survey.recent(NEVER)]))
     expect(new Set(all).size).toBe(1)
     expect(there.count(/^hold/)).toBe(2)
   })
@@ -139,7 +150,7 @@ describe('survey.now', () => {
     const held = Promise.withResolvers<void>()
     there.fail(/^hold/, () => held.promise)
     const impatient = new AbortController()
-    const given = survey.now(impatient.signal)
+    const given = survey.recent(impatient.signal)
     await settled()
     impatient.abort(new Error('deadline'))
     await expect(given).rejects.toThrow('deadline')
@@ -155,137 +166,5 @@ describe('survey.now', () => {
     ending.abort(new Error('stopping'))
     expect(await entry()).toMatchObject({ failure: { code: 'INTERNAL' } })
     expect(there.calls).toEqual([])
-  })
-})
-
-describe('survey.soon', () => {
-  /** Another process made a version. */
-  function rotatedElsewhere(there: World): void {
-    const key = there.keys.get('payments')
-    if (key !== undefined) key.latestVersion = 3
-  }
-
-  const NOW = { name: 'payments', info: { latestVersion: 2, minDecryptionVersion: 1 } }
-
-  /** What the first survey saw is two Secrets; what a second one sees is held up. */
-  async function surveyedOnce() {
-    const { there, survey, entry } = surveyed()
-    await entry()
-    survey.outdated()
-    const before = survey.last()
-    await there.clock.advance(1)
-    const held = Promise.withResolvers<void>()
-    there.fail(/^hold/, () => held.promise)
-    return { there, survey, before, held }
-  }
-
-  test('is a new look where that is in time', async () => {
-    const { there, survey, before, held } = await surveyedOnce()
-    const soon = survey.soon({ keys: [NOW] }, NEVER)
-    await there.clock.advance(2_499)
-    held.resolve()
-    const { atMs } = await soon
-    expect(atMs).toBeGreaterThan(before?.atMs ?? 0)
-    expect(there.clock.timers()).toBe(0)
-  })
-
-  test.each([
-    ['the key is as it was', NOW],
-    ['Vault does not tell of the key', { ...NOW, info: undefined }],
-  ])(
-    'is the last one where a new look takes longer and %s, and the look goes on for the next to find',
-    async (_, key) => {
-      const { there, survey, before, held } = await surveyedOnce()
-      const soon = survey.soon({ keys: [key] }, NEVER)
-      await there.clock.advance(2_500)
-      expect(await soon).toBe(before)
-      held.resolve()
-      await settled()
-      expect(survey.last()?.atMs).toBeGreaterThan(before?.atMs ?? 0)
-      expect(await survey.soon({ keys: [key] }, NEVER)).toBe(survey.last())
-      expect(there.count(/^hold/)).toBe(4)
-    },
-  )
-
-  test.each([
-    ['does not know of a key', { ...NOW, name: 'billing' }],
-    ['is from before another process made a version', { ...NOW, info: { ...NOW.info, latestVersion: 3 } }],
-    ['is from before another process retired one', { ...NOW, info: { ...NOW.info, minDecryptionVersion: 2 } }],
-  ])('waits for the new look where the last one %s', async (_, key) => {
-    const { there, survey, before, held } = await surveyedOnce()
-    const soon = survey.soon({ keys: [NOW, key] }, NEVER)
-    await there.clock.advance(60_000)
-    held.resolve()
-    expect((await soon).atMs).toBeGreaterThan(before?.atMs ?? 0)
-  })
-
-  test('looks again, however new the last look is, where another process rotated the key since', async () => {
-    const { there, survey, entry } = surveyed()
-    await entry()
-    rotatedElsewhere(there)
-    const now = { ...NOW, info: { ...NOW.info, latestVersion: 3 } }
-    const found = await there.elapsed(survey.soon({ keys: [now] }, NEVER))
-    expect(found.entries.get('payments')).toMatchObject({ latestVersion: 3 })
-    expect(there.count(/^hold/)).toBe(4)
-  })
-
-  test('looks once more where the look that it joined had begun before the key was rotated', async () => {
-    const { there, survey, held } = await surveyedOnce()
-    const joined = survey.now(NEVER)
-    await settled()
-    rotatedElsewhere(there)
-    const now = { ...NOW, info: { ...NOW.info, latestVersion: 3 } }
-    const soon = survey.soon({ keys: [now] }, NEVER)
-    held.resolve()
-    expect((await joined).entries.get('payments')).toMatchObject({ latestVersion: 2 })
-    expect((await soon).entries.get('payments')).toMatchObject({ latestVersion: 3 })
-  })
-
-  test('is from after the last rotation, although one that it was under way with has ended meanwhile', async () => {
-    const { there, survey, before, held } = await surveyedOnce()
-    const joined = survey.now(NEVER)
-    await there.clock.advance(1_000)
-    const rotatedMs = there.clock.now()
-    held.resolve()
-    await joined
-    const soon = await there.elapsed(survey.soon({ keys: [NOW], rotatedMs }, NEVER))
-    expect(soon.beganMs).toBeGreaterThanOrEqual(rotatedMs)
-    expect(before?.beganMs).toBeLessThan(rotatedMs)
-    expect(there.count(/^hold/)).toBe(6)
-    expect(await survey.soon({ keys: [NOW], rotatedMs }, NEVER)).toBe(soon)
-  })
-
-  test('takes no word for a rotation that ends tomorrow', async () => {
-    const { there, survey, entry } = surveyed()
-    await entry()
-    const rotatedMs = there.clock.now() + 86_400_000
-    expect(await survey.soon({ keys: [NOW], rotatedMs }, NEVER)).toBe(survey.last())
-    expect(there.count(/^hold/)).toBe(2)
-  })
-
-  test('of a key whose survey failed is not looked at for each who asks', async () => {
-    const { there, survey, entry } = surveyed()
-    there.fail(/^hold/, new UpstreamError('kubernetes', 'unauthorized'))
-    await entry()
-    const failed = survey.last()
-    expect(await there.elapsed(survey.soon({ keys: [NOW] }, NEVER))).toBe(failed)
-    // When that is too old, a failure that may be over is no answer.
-    await there.clock.advance(10_000)
-    const held = Promise.withResolvers<void>()
-    there.fail(/^hold/, () => held.promise)
-    const soon = survey.soon({ keys: [NOW] }, NEVER)
-    await there.clock.advance(60_000)
-    held.resolve()
-    expect((await soon).entries.get('payments')).not.toHaveProperty('failure')
-  })
-
-  test('waits where there was none before, until its caller gives up', async () => {
-    const { there, survey } = surveyed()
-    there.fail(/^hold/, () => new Promise(() => {}))
-    const impatient = new AbortController()
-    const soon = survey.soon({ keys: [NOW] }, impatient.signal)
-    await there.clock.advance(4_999)
-    impatient.abort(new Error('deadline'))
-    await expect(soon).rejects.toThrow('deadline')
   })
 })
