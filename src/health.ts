@@ -37,8 +37,8 @@ export interface LastOutcome {
 }
 
 /**
- * Whose certificate was never trusted is not away: keyhole was told to trust somebody else, and a new version of it that
- * was must not take the place of one that was not.
+ * An upstream whose certificate was never trusted is not down: this pod was given the wrong CA. It must count as not ready, or a
+ * rollout would replace pods that work with pods that do not.
  *
  * @param changed told when it begins to answer, or stops, and by which outcome.
  */

@@ -1,7 +1,7 @@
 /**
  * Files that are not there yet, or not right yet. The kubelet and whoever issues certificates bring them in their own time,
  * and a wrong one is mended by another version of its Secret or ConfigMap, which reaches a pod that runs. So a start waits
- * for them, alive and not ready: an exit would be a crash loop, which looks ever more rarely and tells ever less.
+ * for them, alive and not ready: an exit would be a crash loop, whose growing pauses notice a fix later and log less.
  */
 import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'

@@ -17,7 +17,6 @@ export interface OwnToken {
   /** `system:serviceaccount:<namespace>:<name>`, as the token says. */
   readonly subject: string | undefined
   readonly audiences: readonly string[]
-  readonly issuer: string | undefined
 }
 
 export async function* tokens({ files, clock }: CheckParts): Checking<OwnTokens> {
@@ -50,10 +49,10 @@ async function* one(
   if (claims === undefined) {
     // Not every API server gives JWTs. What it says of this one decides.
     yield { check, status: 'skip', detail: 'it is no JWT: only the server that it is for can tell' }
-    return { token, subject: undefined, audiences: [], issuer: undefined }
+    return { token, subject: undefined, audiences: [] }
   }
-  const { audiences, expiresAtMs, issuedAtMs, subject, issuer } = claims
-  const own = { token, subject, audiences, issuer }
+  const { audiences, expiresAtMs, issuedAtMs, subject } = claims
+  const own = { token, subject, audiences }
   const lifetimeMs = expiresAtMs - issuedAtMs
   const found = flaw(own)
   if (found !== undefined) yield found
@@ -98,15 +97,14 @@ interface Claims {
   readonly issuedAtMs: number
   readonly expiresAtMs: number
   readonly subject: string | undefined
-  readonly issuer: string | undefined
 }
 
 /** Nothing of it is verified, and nothing but names and times is kept. */
 function claimsOf(jwt: string): Claims | undefined {
   try {
-    const { aud, iat, exp, sub, iss } = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString('utf8'))
+    const { aud, iat, exp, sub } = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString('utf8'))
     const audiences = (Array.isArray(aud) ? aud : [aud]).filter((one) => typeof one === 'string')
-    return { audiences, issuedAtMs: msOf(iat), expiresAtMs: msOf(exp), subject: textOf(sub), issuer: textOf(iss) }
+    return { audiences, issuedAtMs: msOf(iat), expiresAtMs: msOf(exp), subject: textOf(sub) }
   } catch {
     return undefined
   }

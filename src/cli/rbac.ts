@@ -138,8 +138,8 @@ function bindingLines({ roleRef, subjects: [subject] }: RoleBinding): readonly s
 }
 
 /**
- * A name that begins with a digit may be a number, in YAML 1.1, as kubectl reads it, also a time; some words are no text, and to some
- * readers a lone exponent, as `e0`, is a number.
+ * Quoted where it might not be text: kubectl reads YAML 1.1, in which what begins with a digit may be a number or a time, and `no` is a
+ * boolean; some readers take a lone exponent, as `e0`, for a number.
  */
 function scalar(name: string): string {
   return /^[a-z]/.test(name) && !/^e-?\d/.test(name) && !NO_TEXT.has(name) ? name : JSON.stringify(name)

@@ -1,7 +1,7 @@
 /**
  * A Lease, read and written by compare-and-swap.
  *
- * A PUT is one only by half. With the resourceVersion of a Lease that is gone, the API server creates another in its
+ * A PUT alone is not a full compare-and-swap. With the resourceVersion of a Lease that is gone, the API server creates another in its
  * place; with the uid beside it, it refuses. So what stands for the version here is both.
  */
 import { CoordinationV1ApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/CoordinationV1Api.js'

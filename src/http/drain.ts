@@ -2,8 +2,8 @@
  * The end of a server whose clients know nothing of it. Told to close, Node closes every kept-alive connection that looks
  * idle, and a request that is on its way there is lost: few clients send it again by themselves. To close our half alone
  * and read on would save none, since they take that for the end as well. So a connection that is in use ends with a reply
- * that says so. Only one that brings no request for a while ends without, and after so long a silence its client hardly
- * sends in that very moment.
+ * that says so. Only an idle connection is closed without such a reply, and after so long a silence its client hardly sends
+ * in that very moment.
  */
 import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'

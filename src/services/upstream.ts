@@ -91,8 +91,8 @@ const ROTATION_FIXES: Partial<Record<UpstreamKind, string>> = {
 }
 
 /**
- * What to do about the outcome of a call that reached nobody, or was refused for our own token; undefined where nothing is
- * to be done here. @param outcome an HTTP status, or a word of the transport.
+ * What to do about a call that got no answer, or was refused for our own token; undefined where nothing is to be done here.
+ * @param outcome an HTTP status, or a word of the transport.
  */
 export function outcomeFix(upstream: 'kubernetes' | 'vault', outcome: string): string | undefined {
   const { name, address, ca } = SETTINGS[upstream]

@@ -81,7 +81,7 @@ export function configFinding({ mount, kubernetes }: WantedAuth, found: Found): 
   if (hasOthers) {
     return stop('and other roles log in by it', `leave it as it is, without --kubernetes-host; ${byHand}`)
   }
-  // Before it is told, it may be there as well.
+  // Older Vaults do not say whether one is set, so it may be.
   if (seen['token_reviewer_jwt_set'] !== false && kubernetes?.reviewerTokenFile === undefined) {
     return stop(
       "to change it would drop the reviewer's token, which Vault does not show",

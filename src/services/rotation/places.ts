@@ -10,7 +10,7 @@ export interface Place {
   run?: Run
   claim?: Claim | undefined
   leave(): void
-  /** Leaves, and is told of once more to whoever asks for the same. */
+  /** Leaves, and keeps the run: whoever sends the same Idempotency-Key gets its report. */
   finish(): void
 }
 

@@ -71,7 +71,7 @@ export interface RotationOptions {
   readonly budgetMs: number
   /** Once told to stop, how long a Lease that cannot be given back is tried to be. */
   readonly drainMs: number
-  /** Told why a dry run of a key went no further, for the log. */
+  /** Told why a key went no further, for the log. */
   readonly failed: (failure: KeyholeError, rotation: string) => void
   readonly halting: AbortController
 }

@@ -65,9 +65,9 @@ export function preparer(options: PrepareOptions): Prepare {
   /** @throws KeyholeError IDEMPOTENCY_KEY_REUSED, also of a rotation that was killed. */
   async function orderAfter({ run, last }: JournalState, { grant, order }: Slot, signal: AbortSignal): Promise<Order> {
     for (const known of [run, last]) refuseReuse(order.idempotency, known?.idempotency)
-    // A try that came to its end made the version: the rest is looked at again, since what the Lease says is anybody's word.
-    // One that did not may have made none, and must not pass for a rotation; nor may one of which Vault knows nothing, or any
-    // where a version is compromised.
+    // An earlier try that came to its end made the version, so only moving is left; Vault is asked too, since anybody who may edit
+    // Leases could have written this one. A try that did not may have made none, and with `retire: now` the version that it made may
+    // be the compromised one: both count as new rotations.
     const isAgain = last !== undefined && isSameRequest(order.idempotency, last.idempotency) && isOver(grant, last)
     const isMade = isAgain && order.retire !== 'now' && (await recency.areAllRecent(grant, signal))
     return isMade ? { ...order, mode: 'rewrap' } : order
@@ -124,7 +124,7 @@ function startedIn({ grant, order, place }: Slot, { id, claim, act }: Ready, giv
     [Symbol.dispose]() {
       if (place.run !== undefined) return
       if (claim === undefined) return place.leave()
-      // The next one of this process would find the Lease its own, and this would take it away from under it.
+      // The place is kept until the Lease is back: the next run of this process would find its own name there, and lose it to this release.
       void claim.release(unchanged, givenUp).then(() => place.leave())
     },
   }
