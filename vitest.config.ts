@@ -15,6 +15,7 @@ export default defineConfig({
             'test/cluster/**',
             'test/image/**',
           ],
+          setupFiles: ['test/seed.ts'],
           // No test is timed: this only ends one that hangs, also on a machine that is busy with something else.
           testTimeout: 180_000,
           hookTimeout: 180_000,

@@ -5,13 +5,14 @@ import type { Code } from '../src/contract.ts'
 import { KeyholeError } from '../src/errors.ts'
 import type { KeyholeOnStandins } from '../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../src/testing/unbounded.ts'
 import { BOUNDS } from './http/face.ts'
 import { exchange, get } from './http/line.ts'
 import { problem } from './routes/ask.ts'
 
 let keyhole: KeyholeOnStandins
 beforeAll(async () => {
-  keyhole = await startKeyhole()
+  keyhole = await startKeyhole({ settings: UNBOUNDED })
 })
 afterAll(() => keyhole.stop())
 

@@ -321,7 +321,7 @@ describe('/metrics', () => {
   }
 
   test('of who serves one thing shows that only', async () => {
-    await using keyhole = await startKeyhole({ settings: { KEYHOLE_SERVE: 'read' } })
+    await using keyhole = await startKeyhole({ settings: { ...UNBOUNDED, KEYHOLE_SERVE: 'read' } })
     const { body } = await get(`${keyhole.managementUrl}/metrics`)
     expect(await sampled(keyhole, 'keyhole_ready')).toEqual({ read: 1 })
     expect(body).not.toMatch(/rotat|survey|transit_secrets/)
@@ -357,7 +357,8 @@ describe('/metrics', () => {
       write: (_chunk, _encoding, done) => done(failing ? Object.assign(new Error(), { code: 'EPIPE' }) : null),
     })
     stdout.destroy = () => stdout
-    await using keyhole = await startKeyhole({ settings: { KEYHOLE_AUDIT: 'stdout' }, surroundings: { stdout } })
+    const settings = { ...UNBOUNDED, KEYHOLE_AUDIT: 'stdout' }
+    await using keyhole = await startKeyhole({ settings, surroundings: { stdout } })
     failing = true
     expect((await get(`${keyhole.url}/secrets`, { token: keyhole.tokenOf('api') })).status).toBe(503)
     expect((await sampled(keyhole, 'keyhole_audit_writes_total'))['failed']).toBeGreaterThan(0)

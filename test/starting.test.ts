@@ -10,6 +10,7 @@ import { verify } from '../src/audit-log/verify.ts'
 import { StartError, starting } from '../src/starting.ts'
 import type { Standins } from '../src/testing/start-keyhole.ts'
 import { startKeyholeOn, startStandins } from '../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../src/testing/unbounded.ts'
 import { Stopped } from '../src/waiting.ts'
 import { createAuthority } from './certificates.ts'
 import { get, keptPorts, until } from './process/world.ts'
@@ -65,7 +66,11 @@ describe('a start', () => {
     }
     try {
       const surroundings = { stopping: stopping.signal }
-      await using _keyhole = await startKeyholeOn(standins.upstreams, { settings, surroundings, logged })
+      await using _keyhole = await startKeyholeOn(standins.upstreams, {
+        settings: { ...UNBOUNDED, ...settings },
+        surroundings,
+        logged,
+      })
       return 'it started'
     } catch (error) {
       if (error instanceof Stopped) return waits.join('\n').replaceAll(directory, '')
@@ -189,7 +194,7 @@ describe('a start', () => {
 
   test('leaves a log that says it stopped, when only a port was missing', async () => {
     const lines: string[] = []
-    const settings = { KEYHOLE_LISTEN: `127.0.0.1:${port()}` }
+    const settings = { ...UNBOUNDED, KEYHOLE_LISTEN: `127.0.0.1:${port()}` }
     await expect(
       startKeyholeOn(standins.upstreams, { settings, audited: (line) => lines.push(line) }),
     ).rejects.toBeInstanceOf(StartError)
@@ -205,7 +210,7 @@ describe('a start', () => {
         return randomBytes(bytes)
       },
     }
-    await using keyhole = await startKeyholeOn(standins.upstreams, { surroundings })
+    await using keyhole = await startKeyholeOn(standins.upstreams, { settings: UNBOUNDED, surroundings })
     expect([stopping.signal.aborted, (await get(`${keyhole.managementUrl}/readyz`)).status]).toEqual([true, 200])
   })
 

@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { publish } from './mounted-volume.ts'
 import { SAMPLE_POLICY, SAMPLE_REALM } from './sample.ts'
 import type { Upstreams } from './start-keyhole.ts'
+import { UNBOUNDED } from './unbounded.ts'
 
 export interface KeyholeProcess extends AsyncDisposable {
   readonly pid: number
@@ -48,6 +49,8 @@ export function environmentFor(upstreams: Upstreams, directory: string): Record<
     KEYHOLE_MANAGEMENT_LISTEN: '127.0.0.1:0',
     KEYHOLE_POLICY_DIR: join(directory, 'policy'),
     KEYHOLE_AUDIT: `file:${join(directory, 'audit.log')}`,
+    // A start fails without its first record, and the disk of a busy machine is slow.
+    KEYHOLE_AUDIT_TIMEOUT_MS: UNBOUNDED.KEYHOLE_AUDIT_TIMEOUT_MS,
     KEYHOLE_KUBERNETES_URL: upstreams.kubernetes.url,
     KEYHOLE_KUBERNETES_CACERT: upstreams.kubernetes.caFile ?? '',
     KEYHOLE_KUBERNETES_TOKEN_FILE: upstreams.kubernetes.tokenFile,

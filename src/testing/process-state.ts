@@ -1,6 +1,25 @@
 /** What Linux tells of another process: memory, sockets, and every byte it holds. */
 import { open, readdir, readFile, readlink } from 'node:fs/promises'
 
+/** Whether it runs. What is dead and not yet fetched by its parent does not: PID 1 of a container may never fetch it. */
+export async function isRunning(pid: number): Promise<boolean> {
+  return (await groupOfRunning(pid)) !== undefined
+}
+
+/** How many processes of this group run. */
+export async function runningIn(group: number): Promise<number> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const groups = await Promise.all(pids.map((pid) => groupOfRunning(Number(pid))))
+  return groups.filter((one) => one === group).length
+}
+
+async function groupOfRunning(pid: number): Promise<number | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // Behind the name, which may hold anything.
+  const [state = '', , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return /^[^ZX]$/.test(state) ? Number(group) : undefined
+}
+
 /** Resident memory, in bytes. */
 export async function residentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')

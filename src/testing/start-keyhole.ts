@@ -23,6 +23,7 @@ import { VERSION } from '../version.ts'
 import { publish } from './mounted-volume.ts'
 import type { Workload } from './sample.ts'
 import { KEYHOLE, SAMPLE_POLICY, SAMPLE_REALM, seedSample, WORKLOADS } from './sample.ts'
+import { UNBOUNDED } from './unbounded.ts'
 
 export interface StartOptions {
   /** Policy documents by file name; default: the sample's. */
@@ -153,6 +154,8 @@ export async function startKeyholeOn(upstreams: Upstreams, options: StartOptions
     KEYHOLE_MANAGEMENT_LISTEN: '127.0.0.1:0',
     KEYHOLE_POLICY_DIR: policyDirectory,
     KEYHOLE_AUDIT: audited === undefined ? `file:${auditFile}` : 'stdout',
+    // A start fails without its first record, and the disk of a busy machine is slow.
+    KEYHOLE_AUDIT_TIMEOUT_MS: UNBOUNDED.KEYHOLE_AUDIT_TIMEOUT_MS,
     KEYHOLE_KUBERNETES_URL: upstreams.kubernetes.url,
     KEYHOLE_KUBERNETES_CACERT: upstreams.kubernetes.caFile ?? '',
     KEYHOLE_KUBERNETES_TOKEN_FILE: upstreams.kubernetes.tokenFile,

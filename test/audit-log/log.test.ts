@@ -107,10 +107,13 @@ describe('the log', () => {
 })
 
 describe('on a real file', () => {
+  /** A disk takes its own time. */
+  const ON_DISK = { clock: systemClock, random, versions: VERSIONS, timeoutMs: 60_000 }
+
   it('holds under concurrent appends, a rotation and a restart, in both files', async () => {
     await using directory = await scratch()
     const path = join(directory.path, 'audit.log')
-    const options = { clock: systemClock, random, versions: VERSIONS, policyHash: () => 'hash-1' }
+    const options = { ...ON_DISK, policyHash: () => 'hash-1' }
     const log = await openAuditLog({ ...options, sink: fileSink(path) })
     const appendMany = () => Promise.all(Array.from({ length: 500 }, () => log.append(decision())))
     await appendMany()
@@ -131,7 +134,7 @@ describe('on a real file', () => {
   it('that loses its last records while it is written goes on by what was written, so that the loss shows', async () => {
     await using directory = await scratch()
     const path = join(directory.path, 'audit.log')
-    const options = { clock: systemClock, random, versions: VERSIONS, policyHash: () => undefined }
+    const options = { ...ON_DISK, policyHash: () => undefined }
     const log = await openAuditLog({ ...options, sink: fileSink(path) })
     for (let record = 1; record <= 3; record += 1) await log.append(decision())
     const lines = (await readFile(path, 'utf8')).trimEnd().split('\n')

@@ -81,14 +81,14 @@ describe('two installations in one cluster', () => {
   })
 
   test('that rotate at once are told apart by the Lease, and the second waits', async () => {
+    await using pod = await installation.start(ROTATE)
     const spec = {
       holderIdentity: 'another',
-      leaseDurationSeconds: 30,
+      leaseDurationSeconds: 120,
       renewTime: `${new Date().toISOString().slice(0, -1)}000Z`,
       leaseTransitions: 1,
     }
     installation.standins.kubernetes.putLease({ ...LEASE, spec, annotations: { [STATE]: '{"intents":[],"known":[]}' } })
-    await using pod = await installation.start(ROTATE)
     const { status, body } = await pod.post('/rotate', 'rotator')
     expect([status, JSON.parse(body).code]).toEqual([409, 'ROTATION_IN_PROGRESS'])
     expect(await told('lease')).toEqual(['ok    lease: keyhole/keyhole-rotation: a rotation runs, last rotation none'])

@@ -20,6 +20,7 @@ import type { Workload } from '../../src/testing/sample.ts'
 import { SAMPLE_DICTIONARY, SAMPLE_POLICY } from '../../src/testing/sample.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { createAuthority } from '../certificates.ts'
 import type { Reply } from '../process/world.ts'
 import { get, parsed, until } from '../process/world.ts'
@@ -87,6 +88,7 @@ export async function install(): Promise<Installation> {
   const upstreams = { kubernetes: { ...kubernetes, caFile }, vault: { ...vault, caFile } }
   const environment = {
     ...environmentFor(upstreams, directory),
+    ...UNBOUNDED,
     KEYHOLE_SERVE: 'read,rotate',
     KEYHOLE_TLS_CERT_FILE: join(directory, 'tls', 'tls.crt'),
     KEYHOLE_TLS_KEY_FILE: join(directory, 'tls', 'tls.key'),

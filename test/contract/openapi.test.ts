@@ -5,6 +5,7 @@ import type { RetirementWhy } from '../../src/contract.ts'
 import { BLOCKED, CODES } from '../../src/contract.ts'
 import type { KeyholeOnStandins } from '../../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { BOUNDS } from '../http/face.ts'
 import { checked, invalid } from './checked.ts'
 import type { MediaType, RequestBody } from './document.ts'
@@ -12,7 +13,7 @@ import { codesIn, document, escaped, operations, resolved } from './document.ts'
 
 let keyhole: KeyholeOnStandins
 beforeAll(async () => {
-  keyhole = await startKeyhole()
+  keyhole = await startKeyhole({ settings: UNBOUNDED })
 })
 afterAll(() => keyhole.stop())
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { StartOptions } from '../../src/testing/start-keyhole.ts'
 import { startKeyhole } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { createAuthority } from '../certificates.ts'
 
 export interface ServedMetric {
@@ -82,7 +83,7 @@ async function scrapedWithTls(): Promise<string> {
 }
 
 async function scraped(settings: StartOptions['settings'] = {}): Promise<string> {
-  await using keyhole = await startKeyhole({ settings })
+  await using keyhole = await startKeyhole({ settings: { ...UNBOUNDED, ...settings } })
   await keyhole.serving.wired.takeSurvey()
   return await (await fetch(`${keyhole.managementUrl}/metrics`)).text()
 }

@@ -7,6 +7,7 @@ import { publish } from '../../src/testing/mounted-volume.ts'
 import { SAMPLE_POLICY, SAMPLE_REALM } from '../../src/testing/sample.ts'
 import type { Standins } from '../../src/testing/start-keyhole.ts'
 import { startStandins } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import { get, parsed, until } from '../process/world.ts'
 import { installMissing } from '../servers/machine.ts'
 import { buildah } from './bases.ts'
@@ -47,6 +48,7 @@ function service(settings: Readonly<Record<string, string>> = {}): Container {
     reference,
     args: cmd,
     env: {
+      ...UNBOUNDED,
       KEYHOLE_REALM: SAMPLE_REALM,
       KEYHOLE_SERVE: 'read,rotate',
       KEYHOLE_LISTEN: '127.0.0.1:0',

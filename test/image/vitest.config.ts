@@ -7,7 +7,7 @@ export default defineProject({
     include: ['**/*.test.ts'],
     // One image, and one store that it is in.
     fileParallelism: false,
-    testTimeout: 120_000,
+    testTimeout: 600_000,
     // The image is built in one of them.
     hookTimeout: 900_000,
   },

@@ -1,4 +1,4 @@
-/** A real Prometheus that scrapes one keyhole every quarter of a second, with the rules as they are deployed. */
+/** A real Prometheus that scrapes one keyhole every second, with the rules as they are deployed. */
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -98,7 +98,7 @@ export async function startPrometheus(target: string): Promise<Prometheus> {
 
 function configFor(target: string): string {
   return stringify({
-    global: { scrape_interval: '250ms', scrape_timeout: '250ms', evaluation_interval: '1s' },
+    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
     rule_files: ['rules.yaml'],
     scrape_configs: [
       {

@@ -138,7 +138,10 @@ describe('a defect ends the process with 1 and prints nothing of it but where it
     ['a rejection with a string', 'Promise.reject(canary)', 'unhandledRejection', 'UnhandledPromiseRejection'],
     ['a thrown string', 'throw canary', 'uncaughtException', 'string'],
   ])('by %s', async (_what, code, origin, cause) => {
-    await using keyhole = await startKeyholeProcess(standins.upstreams, { nodeFlags: throwing(code) })
+    await using keyhole = await startKeyholeProcess(standins.upstreams, {
+      settings: UNBOUNDED,
+      nodeFlags: throwing(code),
+    })
     keyhole.process.kill('SIGUSR2')
     expect(await keyhole.exited).toEqual({ code: 1, signal: null })
     const last = { level: 'error', msg: 'a defect ends the process', origin, cause }

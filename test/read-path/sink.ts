@@ -9,6 +9,8 @@ export interface FragileSink {
   fail(code: string, torn?: boolean): void
   /** Every write hangs from now on, until mended: then it succeeds. */
   block(): void
+  /** How many writes hang. */
+  waiting(): number
   mend(): void
 }
 
@@ -17,11 +19,11 @@ export function fragileSink(): FragileSink {
   let text = ''
   let failure: { readonly code: string; readonly torn: boolean } | undefined
   let blocked = false
-  let waiting: (() => void)[] = []
+  let hanging: (() => void)[] = []
 
   function write(bytes: Buffer, done: (error?: Error) => void): boolean {
     if (blocked) {
-      waiting.push(() => write(bytes, done))
+      hanging.push(() => write(bytes, done))
       return false
     }
     if (failure === undefined) text += bytes.toString()
@@ -42,11 +44,12 @@ export function fragileSink(): FragileSink {
     block() {
       blocked = true
     },
+    waiting: () => hanging.length,
     mend() {
       failure = undefined
       blocked = false
-      const ready = waiting
-      waiting = []
+      const ready = hanging
+      hanging = []
       for (const write of ready) write()
     },
   }

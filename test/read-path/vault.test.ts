@@ -407,8 +407,9 @@ describe('a login', () => {
     const waiting = [world.ask('/secrets/db'), world.ask('/secrets/db', { as: 'migrator' })]
     await held.arrived
     held.release()
-    await world.bystander()
     await until(() => world.kubernetes.requests.count('GET', /payments-db$/) >= 2)
+    // Served behind what both were answered: by then both wait for the login.
+    await world.bystander()
     await world.clock.advance(2_000)
     const [first, second] = await Promise.all(waiting)
     if (first === undefined || second === undefined) throw new Error('two were asked')

@@ -1,11 +1,12 @@
 /** Clients that leave, linger or come in crowds: their places, their plaintext, and everybody else's answers. */
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Services } from '../../src/app.ts'
 import type { Face } from '../http/face.ts'
 import { face } from '../http/face.ts'
 import type { Line } from '../http/line.ts'
 import { dial, get } from '../http/line.ts'
 import { ask, problem } from './ask.ts'
+import { until } from './rotation-world.ts'
 import type { World } from './world.ts'
 import { hold, startWorld } from './world.ts'
 
@@ -113,7 +114,7 @@ describe('a client that leaves', () => {
     review.release()
     expect(bodies).toEqual([])
     await world.clock.advance(1_000)
-    await vi.waitUntil(async () => (await world.auditRecords()).at(-1)?.['kind'] === 'refusals')
+    await until(async () => (await world.auditRecords()).at(-1)?.['kind'] === 'refusals')
     expect((await world.auditRecords()).at(-1)).toMatchObject({ counts: { ABANDONED: 1 } })
   })
 
@@ -125,7 +126,7 @@ describe('a client that leaves', () => {
     line.socket.destroy()
     await nobodyInside()
     decryption.release()
-    await vi.waitUntil(async () => (await world.auditRecords()).at(-1)?.['outcome'] === 'abandoned')
+    await until(async () => (await world.auditRecords()).at(-1)?.['outcome'] === 'abandoned')
     expect((await world.auditRecords()).at(-1)).toMatchObject({ kind: 'decision', keys: [] })
     expect(wiped()).toBe(true)
   })
@@ -181,7 +182,7 @@ describe('a client that leaves', () => {
     review.release()
     expect((await first.answer()).status).toBe(200)
     await small.clock.advance(1_000)
-    await vi.waitUntil(async () => (await small.auditRecords()).some(({ kind }) => kind === 'refusals'))
+    await until(async () => (await small.auditRecords()).some(({ kind }) => kind === 'refusals'))
     expect(await small.auditRecords()).toContainEqual(
       expect.objectContaining({ kind: 'refusals', counts: { ABANDONED: 1 } }),
     )

@@ -29,7 +29,7 @@ function seedMore({ kubernetes, vault }: RotationWorld): void {
 
 /** No test is timed: this is how long others get that should not come. */
 const GRACE_MS = 20
-const TURNS = 100
+const TURNS = 1_000
 
 /**
  * The most calls about Secrets at once, by method, while this goes on. Each waits until there are as many as are wanted, for

@@ -1,8 +1,9 @@
 /** What a person reads when their machine cannot build or start the servers. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { isRunning } from '../../src/testing/process-state.ts'
 import { requireGo } from './build.ts'
 import type { ServerProcess } from './server-process.ts'
 import { serverProcess } from './server-process.ts'
@@ -68,11 +69,6 @@ describe('a server process', () => {
     await it.start()
     const child = readFileSync(join(directory, 'child'), 'utf8').trim()
     await it.kill()
-    // Gone, or dead and not yet fetched by the init process.
-    const state = (): string => {
-      const file = `/proc/${child}/stat`
-      return existsSync(file) ? (readFileSync(file, 'utf8').split(' ')[2] ?? '') : 'gone'
-    }
-    await until('the child is dead', async () => ['gone', 'Z'].includes(state()))
+    await until('the child is dead', async () => !(await isRunning(Number(child))))
   })
 })

@@ -1,10 +1,19 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import type { AddressInfo, Server } from 'node:net'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { connectionsTo, followersInMemory, foundInMemory, residentBytes } from '../../src/testing/process-state.ts'
+import {
+  connectionsTo,
+  followersInMemory,
+  foundInMemory,
+  isRunning,
+  residentBytes,
+  runningIn,
+} from '../../src/testing/process-state.ts'
+import { until } from '../process/world.ts'
 
 describe('what Linux tells of a child', () => {
   const marker = randomBytes(12).toString('hex')
@@ -44,5 +53,24 @@ describe('what Linux tells of a child', () => {
     expect(await residentBytes(pid)).toBeGreaterThan(10_000_000)
     expect(await connectionsTo(pid, (server.address() as AddressInfo).port)).toBe(1)
     expect(await connectionsTo(pid, 1)).toBe(0)
+  })
+
+  test('is whether it runs, and how many of its group do: those that are dead and not fetched are none', async () => {
+    // The shell would fetch its child, what it becomes does not.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const exited = new Promise((resolve) => parent.once('exit', resolve))
+    const group = parent.pid ?? 0
+    const orphan = await new Promise<number>((resolve) => parent.stdout?.once('data', (id) => resolve(Number(id))))
+    await until(async () => (await readFile(`/proc/${group}/comm`, 'utf8')) === 'sleep\n')
+    expect([await isRunning(orphan), await runningIn(group)]).toEqual([true, 2])
+    process.kill(orphan, 'SIGKILL')
+    await until(async () => !(await isRunning(orphan)))
+    expect([await readFile(`/proc/${orphan}/stat`, 'utf8'), await runningIn(group)]).toEqual([expect.any(String), 1])
+    parent.kill('SIGKILL')
+    await exited
+    expect([await isRunning(group), await runningIn(group)]).toEqual([false, 0])
   })
 })
