@@ -29,6 +29,7 @@ describe('a page that encrypts', () => {
   it.each([
     ['README.md', 'payments-db', 'secrets.json'],
     ['docs/tutorial.md', 'payments-db', 'secrets.json'],
+    ['docs/how-to/change-a-value.md', 'payments-db', 'secrets.json'],
     ['docs/how-to/migrate-from-plain-secrets.md', 'payments-db', 'secrets.json'],
     ['docs/how-to/migrate-from-the-python-library.md', 'payments-secrets', 'bound.json'],
   ])('%s does so in the context that keyhole decrypts in', (path, secret, dataKey) => {

@@ -53,7 +53,7 @@ test('the tutorial makes every Secret and ConfigMap that the pods mount and noth
 test('labels that commands select pods by are labels of pods', () => {
   const text = JSON.stringify(resources)
   const selected = blocksOf('sh').flatMap(([where, block]) =>
-    [...block.matchAll(/ -l (\S+?)=(\S+)/g)].map(([, key = '', value = '']) => [where, key, value] as const),
+    [...block.matchAll(/ -l "?(\S+?)=([^\s")]+)/g)].map(([, key = '', value = '']) => [where, key, value] as const),
   )
   const strangers = selected.filter(
     ([, key, value]) => key !== 'job-name' && !text.includes(`${JSON.stringify(key)}:${JSON.stringify(value)}`),
@@ -82,6 +82,14 @@ test('every overlay and component is explained', () => {
   const explained = (header: string) => rowsIn(page, header).map(([name = '']) => name)
   expect(explained('| overlay |').toSorted()).toEqual(directories('overlays').toSorted())
   expect(explained('| component |').toSorted()).toEqual(directories('components').toSorted())
+})
+
+test('no command applies what is in deploy/k8s itself, over an installation that has an overlay of its own', () => {
+  const applied = blocksOf('sh').flatMap(([where, text]) =>
+    [...text.matchAll(/kubectl (?:apply|diff) -k (\S+)/g)].map(([, what = '']) => [where, what] as const),
+  )
+  expect(applied.length).toBeGreaterThan(5)
+  expect(applied.filter(([, what]) => what.includes('k8s'))).toEqual([])
 })
 
 test('no log that is piped into jq has prefixes before its lines', () => {

@@ -101,8 +101,9 @@ function commands(): readonly (readonly [where: string, rest: string])[] {
     ),
   )
   const inProse = ticked()
-    .filter(([, code]) => /^keyhole [a-z]/.test(code))
-    .map(([path, code]) => [path, code.slice('keyhole '.length)] as const)
+    // `rotate` is a function of a page, which calls that verb.
+    .filter(([, code]) => /^keyhole [a-z]|^rotate --/.test(code))
+    .map(([path, code]) => [path, code.replace(/^keyhole /, '')] as const)
   return [...inBlocks, ...inProse]
 }
 

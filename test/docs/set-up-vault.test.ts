@@ -14,10 +14,10 @@ test('gives the vault commands that keyhole vault setup shows for the policy of 
   await using world = await startVaultWorld(policy)
   const { stdout } = await world.setup('--dry-run')
   const shown = [...stdout.matchAll(/^ {7}(vault .*)$/gm)].map(([, command = '']) =>
-    command.replace(/(\S+\.hcl)$/, 'deploy/vault/$1'),
+    command.replace(/\S+\.hcl$/, (file) => `"$OVERLAY/vault/${file}"`),
   )
   expect(shown).toHaveLength(8)
-  const [, block = ''] = /^## With vault commands\n\n```sh\n(.*?)^```$/ms.exec(PAGE) ?? []
+  const [, block = ''] = /^## With vault commands\n.*?^```sh\n(vault .*?)^```$/ms.exec(PAGE) ?? []
   expect(
     block
       .replaceAll(/ \\\n */g, ' ')
