@@ -86,7 +86,7 @@ async function readers(
       `${per1000.toFixed(2)} s of CPU for 1000`,
       `${megabytes(memory)} at most`,
     ]
-    rows.push(row(`GETs of ${clients} clients at once`, figures.join(', '), ''))
+    rows.push(row(`GETs of ${clients} ${clients === 1 ? 'client' : 'clients'} at once`, figures.join(', '), ''))
   }
   return rows
 }

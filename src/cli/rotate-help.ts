@@ -17,7 +17,7 @@ plaintext leaves Vault. The service does the work: if this command is stopped, t
                         goes to stderr
   --help                this text
 
-Failures that may pass are retried within the budget, as the same request: keyhole cannot be reached or is unavailable,
+Temporary failures are retried within the budget, as the same request: keyhole cannot be reached or is unavailable,
 the connection breaks, the rotation stops half-way. If another rotation is running, this waits for it. Blocked Secrets
 are not retried.
 
@@ -75,7 +75,8 @@ As a CronJob that is retried for exit code 2 only
                     - serviceAccountToken: { audience: keyhole, expirationSeconds: 3600, path: token }
               - { name: ca, configMap: { name: keyhole-ca } }
 
-As a person, if the TransitKey names your ServiceAccount with podBound: false
+As a person, if the TransitKey names your ServiceAccount with podBound: false. The certificate must name localhost
+  kubectl -n keyhole port-forward service/keyhole-rotate 8443 &
   kubectl -n keyhole create token keyhole-admin --audience=keyhole --duration=1h > token
   KEYHOLE_ADDR=https://localhost:8443 KEYHOLE_CACERT=ca.crt KEYHOLE_TOKEN_FILE=token keyhole rotate --dry-run
 `

@@ -21,8 +21,8 @@ and those that are changed most often
   KEYHOLE_POLICY_DIR    where the policy is mounted (/etc/keyhole/policy)
   KEYHOLE_LOG_LEVEL     debug, info, warn or error (info)
 
-Ports: 8443 for callers; 8081 for /livez, /readyz and /metrics. The audit log goes to stdout, keyhole's own log to
-stderr. Nothing is written to the disk.
+Ports: 8443 for callers; 8081 for /livez, /readyz and /metrics. By default the audit log goes to stdout and nothing is
+written to disk. keyhole's own log goes to stderr.
 
 Signals: after SIGTERM or SIGINT, requests in flight may finish within KEYHOLE_DRAIN_MS; a second signal ends it at
 once.

@@ -195,7 +195,8 @@ export const transitKeyDocument = z
           'With binding none, lets the key serve more than one Secret: whoever may write one of them can then have the ciphertext of another opened there. Default false.',
       }),
       exclusive: z.boolean().default(false).meta({
-        description: 'Nobody else encrypts with this key. Only then is an old version ever retired. Default false.',
+        description:
+          'Every ciphertext made with this key is in a Secret that this policy names. Only then are old versions retired, and any other copy of ciphertext stops opening. Default false.',
       }),
       rotation: rotation.prefault({}),
     }),

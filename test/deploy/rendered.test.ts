@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { installation } from './installation.ts'
 import type { KubeObject } from './objects.ts'
 import {
@@ -171,6 +171,20 @@ test('a team’s own ConfigMap is added to the policy of every pod by one patch,
       },
     ])
   }
+})
+
+test('alerts lead to where somebody reads the runbooks, by what the rules say for an overlay', () => {
+  const rules = readFileSync(join(K8S, 'components/monitoring/rules.yaml'), 'utf8')
+  const shown = [...rules.matchAll(/^# {3}(.*)$/gm)].map(([, line]) => line).join('\n')
+  const objects = over('production', { components: ['../k8s/components/monitoring'], ...parse(shown) })
+  const urls = JSON.stringify(only(ofKind(objects, 'PrometheusRule'))).match(/"runbook_url":"[^"]+"/g) ?? []
+  expect(urls).toHaveLength(rules.match(/ runbook_url: docs/g)?.length ?? 0)
+  expect(urls.length).toBeGreaterThan(10)
+  for (const url of urls) {
+    expect(url).toMatch(/"https:\/\/git\.example\.com\/keyhole\/blob\/main\/docs\/runbooks\/keyhole-[a-z-]+\.md"$/)
+  }
+  // It is there for kustomize alone.
+  expect(objects.some(({ metadata }) => metadata.name === 'keyhole-docs')).toBe(false)
 })
 
 describe.each(['payments-api', 'bi-reports'])('examples/%s', (example) => {

@@ -22,8 +22,8 @@ describe.each(RULES.map((rule) => [rule.alert, rule] as const))('%s', (_, rule) 
     expect(rule.annotations['summary']).toMatch(/\.$/)
     expect(rule.annotations['description']?.length).toBeGreaterThan(100)
     const name = rule.alert.replace(/(?<!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase()
-    expect(rule.annotations['runbook']).toBe(`docs/runbooks/${name}.md`)
-    expect(existsSync(join(ROOT, rule.annotations['runbook'] ?? ''))).toBe(true)
+    expect(rule.annotations['runbook_url']).toBe(`docs/runbooks/${name}.md`)
+    expect(existsSync(join(ROOT, rule.annotations['runbook_url'] ?? ''))).toBe(true)
   })
 
   test('is tried on a story that fires it and on one that does not', () => {
