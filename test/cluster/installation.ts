@@ -5,8 +5,18 @@ import type { Kubectl } from './kubectl.ts'
 export const NAMESPACE = 'keyhole'
 export const DEPLOYMENTS = ['keyhole', 'keyhole-rotate'] as const
 
+type Deployment = (typeof DEPLOYMENTS)[number]
+/** By the label app.kubernetes.io/component. */
+const COMPONENTS: Readonly<Record<Deployment, string>> = { keyhole: 'server', 'keyhole-rotate': 'rotator' }
+
 export interface Pod {
-  readonly metadata: { readonly name: string; readonly uid: string; readonly creationTimestamp: string }
+  readonly metadata: {
+    readonly name: string
+    readonly uid: string
+    readonly creationTimestamp: string
+    readonly deletionTimestamp?: string
+    readonly ownerReferences?: readonly { readonly kind: string }[]
+  }
   readonly spec: {
     readonly serviceAccountName: string
     readonly containers: readonly { readonly name: string; readonly image: string }[]
@@ -19,33 +29,38 @@ export interface Pod {
   }
 }
 
-/** Of one component, or of all of keyhole's Deployments. */
-export async function podsOf(kubectl: Kubectl, deployment?: (typeof DEPLOYMENTS)[number]): Promise<readonly Pod[]> {
-  const { items } = await kubectl.json<{ items: readonly Pod[] }>('-n', NAMESPACE, 'get', 'pods')
-  return items.filter(({ metadata, status }) => {
-    const [, of] = /^(.*)-[a-z0-9]+-[a-z0-9]{5}$/.exec(metadata.name) ?? []
-    return status.phase === 'Running' && (deployment === undefined ? isDeployment(of) : of === deployment)
-  })
+/** What runs and is to go on, of one of keyhole's Deployments or of all. */
+export async function podsOf(kubectl: Kubectl, deployment?: Deployment): Promise<readonly Pod[]> {
+  const pods = await everyPodOf(kubectl, deployment === undefined ? DEPLOYMENTS : [deployment])
+  return pods.filter(({ metadata, status }) => status.phase === 'Running' && metadata.deletionTimestamp === undefined)
 }
 
-function isDeployment(name: string | undefined): boolean {
-  return DEPLOYMENTS.some((deployment) => deployment === name)
+/** Also what does not run yet, and what is about to end. */
+async function everyPodOf(kubectl: Kubectl, deployments: readonly Deployment[]): Promise<readonly Pod[]> {
+  const components = deployments.map((deployment) => COMPONENTS[deployment]).join(', ')
+  const selector = `app.kubernetes.io/name=keyhole, app.kubernetes.io/component in (${components})`
+  const { items } = await kubectl.json<{ items: readonly Pod[] }>('-n', NAMESPACE, 'get', 'pods', '-l', selector)
+  // Not a copy that the suite made by hand.
+  return items.filter(({ metadata }) => metadata.ownerReferences?.some(({ kind }) => kind === 'ReplicaSet'))
 }
 
 /** Every Deployment is rolled out, and nothing of a former one is left. */
 export async function settled(kubectl: Kubectl): Promise<void> {
   for (const deployment of DEPLOYMENTS) {
-    await kubectl('-n', NAMESPACE, 'rollout', 'status', `deployment/${deployment}`, '--timeout=120s')
+    await kubectl('-n', NAMESPACE, 'rollout', 'status', `deployment/${deployment}`, '--timeout=240s')
     await until(
       `${deployment} has only the pods that it should have`,
       async () => {
         const { spec, status } = await kubectl.json<DeploymentState>('-n', NAMESPACE, 'get', 'deployment', deployment)
-        return (await podsOf(kubectl, deployment)).length === spec.replicas && status.readyReplicas === spec.replicas
+        const pods = (await everyPodOf(kubectl, [deployment])).filter(({ status: { phase } }) => !ENDED.has(phase))
+        return pods.length === spec.replicas && status.readyReplicas === spec.replicas
       },
-      { withinMs: 120_000, everyMs: 500 },
+      { withinMs: 180_000, everyMs: 500 },
     )
   }
 }
+
+const ENDED: ReadonlySet<string> = new Set(['Succeeded', 'Failed'])
 
 interface DeploymentState {
   readonly spec: { readonly replicas: number }
@@ -77,7 +92,7 @@ export async function jobEnds(kubectl: Kubectl, job: string): Promise<'Complete'
       )
       return end !== undefined
     },
-    { withinMs: 180_000, everyMs: 500 },
+    { withinMs: 240_000, everyMs: 500 },
   )
   return end ?? 'Failed'
 }

@@ -21,7 +21,8 @@ export interface KubectlOptions {
   readonly kubeconfig: string
 }
 
-const TIMEOUT_MS = 240_000
+/** Longer than any --timeout that is given to it. */
+const TIMEOUT_MS = 300_000
 
 export function kubectlOf({ program, kubeconfig }: KubectlOptions): Kubectl {
   const run = (args: readonly string[], input?: string) => ran(program, [`--kubeconfig=${kubeconfig}`, ...args], input)

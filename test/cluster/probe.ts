@@ -48,8 +48,13 @@ export interface Counts {
 export async function load(world: ClusterWorld, asking: Asking): Promise<Load> {
   const pod = await startProbe(world, { ...asking, script: ASK_ALL_THE_TIME })
   const counts = async () => JSON.parse(await pod.lastLine()) as Counts
-  await until('the load has begun', async () => (await pod.log()) !== '' && (await counts()).ok > 0, PATIENCE)
-  return { counts, [Symbol.asyncDispose]: () => pod[Symbol.asyncDispose]() }
+  try {
+    await until('the load has begun', async () => (await pod.log()) !== '' && (await counts()).ok > 0, PATIENCE)
+  } catch (thrown) {
+    await pod.remove().catch(() => {})
+    throw thrown
+  }
+  return { counts, [Symbol.asyncDispose]: pod.remove }
 }
 
 export interface Probe extends Asking {
@@ -65,6 +70,8 @@ export interface ProbePod extends AsyncDisposable {
   result<T>(): Promise<T>
   log(): Promise<string>
   lastLine(): Promise<string>
+  /** As when it is disposed of. */
+  remove(): Promise<void>
 }
 
 const PATIENCE = { withinMs: 90_000, everyMs: 500 } as const
@@ -76,7 +83,12 @@ export async function startProbe({ kubectl, image }: ClusterWorld, probe: Probe)
   const { namespace } = probe
   const name = `probe-${made}`
   await kubectl.apply(podOf(name, image, probe))
-  await until(`${name} runs`, async () => (await phase()) !== 'Pending', PATIENCE)
+  try {
+    await until(`${name} runs`, async () => (await phase()) !== 'Pending', PATIENCE)
+  } catch (thrown) {
+    await remove().catch(() => {})
+    throw thrown
+  }
 
   function phase(): Promise<string> {
     return kubectl('-n', namespace, 'get', 'pod', name, '-o', 'jsonpath={.status.phase}')
@@ -84,6 +96,10 @@ export async function startProbe({ kubectl, image }: ClusterWorld, probe: Probe)
 
   function log(): Promise<string> {
     return kubectl('-n', namespace, 'logs', name)
+  }
+
+  async function remove(): Promise<void> {
+    await kubectl('-n', namespace, 'delete', 'pod', name, '--grace-period=1', '--wait=false')
   }
 
   return {
@@ -94,9 +110,8 @@ export async function startProbe({ kubectl, image }: ClusterWorld, probe: Probe)
     },
     log,
     lastLine: () => kubectl('-n', namespace, 'logs', name, '--tail=1'),
-    async [Symbol.asyncDispose]() {
-      await kubectl('-n', namespace, 'delete', 'pod', name, '--grace-period=1', '--wait=false')
-    },
+    remove,
+    [Symbol.asyncDispose]: remove,
   }
 }
 
@@ -162,19 +177,18 @@ function ask(path, fresh = false) {
 }`
 
 /**
- * Whoever enforces NetworkPolicies learns of a new pod a moment after it runs, and lets it nowhere until then. A pod of a team
- * asks again, too. `tellsOf` resolves to the last of so many answers in a row, each on a connection of its own.
+ * Whoever enforces NetworkPolicies learns of a new pod a moment after it runs, and lets it nowhere until then; and a 503 says to
+ * ask again. A pod of a team does so, too. `tellsOf` resolves to the last of so many answers in a row, each on a connection of its
+ * own, or to what it was told last when a minute did not bring them.
  */
 const ADMITTED = `
 const tellsOf = async (inARow) => {
   let answers = 0
-  for (let round = 0; round < 300; round += 1) {
+  for (const until = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
     const answer = await ask(process.env.ASK, true)
-    answers = answer.status === 0 ? 0 : answers + 1
-    if (answers === inARow) return answer
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    answers = answer.status === 0 || answer.status === 503 ? 0 : answers + 1
+    if (answers === inARow || Date.now() > until) return answer
   }
-  return { status: 0, error: 'never admitted' }
 }`
 
 const ASK_ONCE = `${ADMITTED}

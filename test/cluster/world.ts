@@ -16,6 +16,7 @@ import type { Say } from '../servers/machine.ts'
 import type { Programs } from '../servers/programs.ts'
 import { VAULT_PLUGIN } from '../servers/programs.ts'
 import type { Connection } from '../servers/start.ts'
+import { until } from '../servers/until.ts'
 import type { Kubectl } from './kubectl.ts'
 import { kubectlOf } from './kubectl.ts'
 import { buildNode } from './node/needs.ts'
@@ -30,7 +31,7 @@ export interface ClusterWorld extends AsyncDisposable {
   readonly vault: Call
   /** Where pods find Vault. */
   readonly vaultOfPods: string
-  /** Takes Vault away, and brings it back unsealed. */
+  /** Takes Vault away, and brings it back: unsealed, and with logins of keyhole served. */
   readonly outage: { begin(): Promise<void>; end(): Promise<void> }
   /** For a shell in which the tutorial is followed. */
   readonly environment: NodeJS.ProcessEnv
@@ -70,7 +71,7 @@ async function ownWorld(say: Say): Promise<ClusterWorld> {
       image: image.reference,
       vault,
       vaultOfPods: VAULT_OF_PODS,
-      outage: { begin: cluster.killVault, end: cluster.reviveVault },
+      outage: { begin: cluster.killVault, end: () => servesLogins(kubectl, vault, cluster.reviveVault) },
       environment: {
         PATH: `${bin}:${process.env['PATH']}`,
         HOME: bin,
@@ -114,6 +115,17 @@ async function registerAuthMethod({ vaultPluginDirectory }: Programs, vault: Cal
   await expectStatus(vault('PUT', '/v1/sys/plugins/catalog/auth/kubernetes', { sha256, command: VAULT_PLUGIN }))
 }
 
+/**
+ * A Vault that is unsealed still has to start the plugin of its auth method, which the first login waits for. That is Vault's time
+ * and not keyhole's, so this logs in as keyhole does.
+ */
+async function servesLogins(kubectl: Kubectl, vault: Call, revive: () => Promise<void>): Promise<void> {
+  const jwt = (await kubectl('-n', 'keyhole', 'create', 'token', 'keyhole', '--audience=vault')).trim()
+  await revive()
+  const login = () => vault('POST', '/v1/auth/kubernetes/login', { role: 'keyhole', jwt })
+  await until('Vault serves logins', async () => (await login()).status === 200, { withinMs: 60_000 })
+}
+
 function administratorOf({ origin, rootToken }: Pick<Connection['vault'], 'origin' | 'rootToken'>, ca: string): Call {
   return caller({ origin, ca, headers: { 'x-vault-token': rootToken } })
 }
@@ -138,14 +150,15 @@ export function foreignWorld(environment: NodeJS.ProcessEnv): ClusterWorld {
   const server = { origin: given('VAULT_ADDR'), rootToken: given('VAULT_TOKEN'), unsealKey: given('VAULT_UNSEAL_KEY') }
   const ca = readFileSync(given('VAULT_CACERT'), 'utf8')
   const vault = administratorOf(server, ca)
+  const kubectl = kubectlOf({ program: 'kubectl', kubeconfig: given('KUBECONFIG') })
   return {
-    kubectl: kubectlOf({ program: 'kubectl', kubeconfig: given('KUBECONFIG') }),
+    kubectl,
     image: given('KEYHOLE_IMAGE'),
     vault,
     vaultOfPods: server.origin,
     outage: {
       begin: async () => void (await expectStatus(vault('PUT', '/v1/sys/seal'))),
-      end: () => unseal(server, ca),
+      end: () => servesLogins(kubectl, vault, () => unseal(server, ca)),
     },
     environment,
     tails: () => '',

@@ -21,6 +21,9 @@ export interface NodeLayout {
   readonly people: People
 }
 
+/** Of one look at whether a server is ready: one that takes a connection and is silent is not, yet. */
+export const LOOK_MS = 5_000
+
 /** In the order in which they start. */
 export function controlPlane(layout: NodeLayout): readonly ServerProcess[] {
   const ports = { etcd: 12_379, etcdPeer: 12_380 }
@@ -34,7 +37,7 @@ function apiServer(layout: NodeLayout, etcdPort: number): ServerProcess {
   const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'localhost'].map((name) => `DNS:${name}`)
   const serving = authority.issue('kube-apiserver', [`IP:${HOST}`, `IP:${API_SERVICE}`, 'IP:127.0.0.1', ...names])
   const toKubelets = authority.issueClient('kube-apiserver', 'system:masters')
-  const call = caller({ origin: API, ca: authority.ca, headers: bearer(people.token('admin')) })
+  const call = caller({ origin: API, ca: authority.ca, headers: bearer(people.token('admin')), timeoutMs: LOOK_MS })
   return serverProcess({
     name: 'kube-apiserver',
     command: programs.kubeApiserver,
@@ -112,8 +115,9 @@ function scheduler({ node, directory, people }: NodeLayout): ServerProcess {
 /** Of a server on loopback with a certificate that it made itself. */
 function healthy(url: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    get(url, { rejectUnauthorized: false, agent: false }, (incoming) =>
+    const outgoing = get(url, { rejectUnauthorized: false, agent: false, timeout: LOOK_MS }, (incoming) =>
       resolve(incoming.resume().statusCode === 200),
-    ).on('error', reject)
+    )
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`${url}: no answer in ${LOOK_MS} ms`))).on('error', reject)
   })
 }

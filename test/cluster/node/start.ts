@@ -1,5 +1,5 @@
 /** A whole cluster of one node, and a Vault that its pods reach as vault.vault.svc, on this machine. */
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { mkdtempSync, realpathSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { certificateAuthority } from '../../servers/certificates.ts'
@@ -34,7 +34,11 @@ export interface OwnCluster extends AsyncDisposable {
 const VAULT_PORT = 8200
 const VAULT_NAMES = ['DNS:vault.vault.svc', 'DNS:vault.vault.svc.cluster.local', `IP:${HOST}`]
 
+/** The kubelet evicts pods below half a GiB; the rest is for images, containers and logs. */
+const DISK_GIB = 2
+
 export async function startCluster(programs: Programs, node: NodePrograms, say: Say): Promise<OwnCluster> {
+  lookForRoom(tmpdir(), say)
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'keyhole-cluster-')))
   await removeLeftBehind(directory)
   openBridge()
@@ -86,5 +90,17 @@ export async function startCluster(programs: Programs, node: NodePrograms, say: 
     say(running.at(-1)?.tail() ?? '')
     await stop()
     throw thrown
+  }
+}
+
+/** Too little shows as pods that are evicted, one of them in some test. */
+function lookForRoom(path: string, say: Say): void {
+  const { bavail, bsize } = statfsSync(path)
+  const freeGib = (bavail * bsize) / 1024 ** 3
+  say(`${freeGib.toFixed(1)} GiB are free in ${path}`)
+  if (freeGib < DISK_GIB) {
+    throw new Error(
+      `a cluster needs ${DISK_GIB} GiB in ${path}, and ${freeGib.toFixed(1)} are free: make room, or set TMPDIR`,
+    )
   }
 }

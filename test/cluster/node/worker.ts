@@ -7,6 +7,7 @@ import { answersOk, asFlags } from '../../servers/processes.ts'
 import type { ServerProcess } from '../../servers/server-process.ts'
 import { serverProcess } from '../../servers/server-process.ts'
 import type { NodeLayout } from './control-plane.ts'
+import { LOOK_MS } from './control-plane.ts'
 import { PAUSE_IMAGE } from './images.ts'
 import { API, NODE } from './kubeconfig.ts'
 import { CNI_PLUGINS } from './needs.ts'
@@ -92,7 +93,7 @@ export function kubelet({ node, directory, authority, people }: NodeLayout): Ser
     serializeImagePulls: false,
   }
   writeFileSync(configFile, JSON.stringify(config))
-  const call = caller({ origin: API, ca: authority.ca, headers: bearer(people.token('admin')) })
+  const call = caller({ origin: API, ca: authority.ca, headers: bearer(people.token('admin')), timeoutMs: LOOK_MS })
   return serverProcess({
     name: 'kubelet',
     command: node.kubelet,
@@ -146,6 +147,8 @@ export function kubeProxy({ node, directory, people }: NodeLayout): ServerProces
       'proxy-mode': 'iptables',
       'cluster-cidr': POD_RANGE,
       'conntrack-max-per-core': '0',
+      // How long a pod that ends may still be sent connections: a second by default, of the five that it has.
+      'iptables-min-sync-period': '100ms',
       'healthz-bind-address': health,
       'metrics-bind-address': `${HOST}:12249`,
     }),

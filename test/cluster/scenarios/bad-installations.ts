@@ -1,6 +1,7 @@
 /** What goes wrong in installations, as a cluster shows it: pods that wait and say why, and go on when it is mended. */
 import { describe, expect, test } from 'vitest'
 import { until } from '../../servers/until.ts'
+import type { Pod } from '../installation.ts'
 import { NAMESPACE, podsOf, restartsOf, settled } from '../installation.ts'
 import type { ClusterWorld } from '../world.ts'
 
@@ -10,9 +11,10 @@ export function badInstallations(world: () => ClusterWorld): void {
       const { kubectl } = world()
       const secret = await kubectl.json<SecretObject>('-n', NAMESPACE, 'get', 'secret', 'keyhole-tls')
       await kubectl('-n', NAMESPACE, 'delete', 'secret', 'keyhole-tls')
-      const served = await podsOf(kubectl, 'keyhole')
-      await kubectl('-n', NAMESPACE, 'rollout', 'restart', 'deployment/keyhole')
       try {
+        await certificateIsGone(world(), await podsOf(kubectl, 'keyhole'))
+        const served = await podsOf(kubectl, 'keyhole')
+        await kubectl('-n', NAMESPACE, 'rollout', 'restart', 'deployment/keyhole')
         let said = ''
         await until(
           'a pod runs, and says what it waits for',
@@ -20,7 +22,7 @@ export function badInstallations(world: () => ClusterWorld): void {
             said = (await Promise.all((await waiting(world())).map((pod) => logOf(world(), pod)))).join('')
             return said.includes('"msg":"waiting to start"')
           },
-          { withinMs: 60_000, everyMs: 500 },
+          { withinMs: 120_000, everyMs: 500 },
         )
         expect(said).toMatch(/"setting":"KEYHOLE_TLS_CERT_FILE".*"fix":"put a certificate .*"msg":"waiting to start"/)
         const still = await podsOf(kubectl, 'keyhole')
@@ -36,6 +38,16 @@ export function badInstallations(world: () => ClusterWorld): void {
   })
 }
 
+/** The kubelet hears of it a moment after the Secret is deleted, and until then gives the Secret to new pods, too. */
+async function certificateIsGone({ kubectl }: ClusterWorld, pods: readonly Pod[]): Promise<void> {
+  const look = 'process.exit(require("node:fs").existsSync("/etc/keyhole/tls/tls.crt") ? 1 : 0)'
+  for (const { metadata } of pods) {
+    const exec = ['-n', NAMESPACE, 'exec', metadata.name, '--', '/nodejs/bin/node', '-e', look]
+    const gone = async () => (await kubectl.attempt(...exec)).status === 0
+    await until(`the certificate is gone from ${metadata.name}`, gone, { withinMs: 120_000, everyMs: 1_000 })
+  }
+}
+
 /** Nothing of a pod whose container does not run yet. */
 async function logOf({ kubectl }: ClusterWorld, pod: string): Promise<string> {
   return (await kubectl.attempt('-n', NAMESPACE, 'logs', pod)).stdout
@@ -48,18 +60,7 @@ interface SecretObject {
 
 /** Pods of the reader that are there and not Ready. */
 async function waiting({ kubectl }: ClusterWorld): Promise<readonly string[]> {
-  const { items } = await kubectl.json<{ items: readonly Listed[] }>('-n', NAMESPACE, 'get', 'pods')
-  return items
-    .filter(({ metadata, status }) => {
-      const isReader = /^keyhole-[a-z0-9]+-[a-z0-9]{5}$/.test(metadata.name)
-      return (
-        isReader && !status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True')
-      )
-    })
+  return (await podsOf(kubectl, 'keyhole'))
+    .filter(({ status }) => !status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'))
     .map(({ metadata }) => metadata.name)
-}
-
-interface Listed {
-  readonly metadata: { readonly name: string }
-  readonly status: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
 }

@@ -1,6 +1,8 @@
 /** The manifests as the cluster enforces them. */
 import { describe, expect, test } from 'vitest'
+import { until } from '../../servers/until.ts'
 import { DEPLOYMENTS, NAMESPACE, podsOf, restartsOf, settled } from '../installation.ts'
+import type { Ran } from '../kubectl.ts'
 import type { ClusterWorld } from '../world.ts'
 
 export function posture(world: () => ClusterWorld): void {
@@ -43,17 +45,15 @@ export function posture(world: () => ClusterWorld): void {
 
     test.each(DEPLOYMENTS)('of %s find nothing wrong with their installation', async (deployment) => {
       const { kubectl } = world()
-      const checked = await kubectl.attempt(
-        '-n',
-        NAMESPACE,
-        'exec',
-        `deployment/${deployment}`,
-        '--',
-        'keyhole',
-        'check',
-      )
-      expect(checked.stdout).not.toMatch(/^(?:fix|wait)/m)
-      expect(checked.status, checked.stdout).toBe(0)
+      let checked: Ran | undefined
+      const check = async () => {
+        checked = await kubectl.attempt('-n', NAMESPACE, 'exec', `deployment/${deployment}`, '--', 'keyhole', 'check')
+        return checked.status === 0
+      }
+      // A call that takes too long on a busy machine is told of too. What does not pass is told below.
+      await until('keyhole check finds nothing', check, { withinMs: 60_000, everyMs: 1_000 }).catch(() => {})
+      expect(checked?.stdout).not.toMatch(/^(?:fix|wait)/m)
+      expect(checked?.status, checked?.stdout).toBe(0)
     })
   })
 }

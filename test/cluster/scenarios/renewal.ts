@@ -20,7 +20,7 @@ export async function startOldPod({ kubectl }: ClusterWorld): Promise<void> {
     metadata: { name: OLD, namespace: NAMESPACE, labels },
     spec: pod,
   })
-  await kubectl('-n', NAMESPACE, 'wait', 'pod', OLD, '--for=condition=Ready', '--timeout=120s')
+  await kubectl('-n', NAMESPACE, 'wait', 'pod', OLD, '--for=condition=Ready', '--timeout=240s')
 }
 
 interface Template {
@@ -35,12 +35,13 @@ export function renewal(world: () => ClusterWorld, renewCertificate: () => Promi
       const before = await podsOf(kubectl)
       const ips = before.map(({ status }) => status.podIP ?? '')
       const former = await serialsAt(world(), ips)
+      expect(former).toSatisfy((serials: readonly string[]) => serials.every(isSerial))
       await renewCertificate()
       await until(
         'every pod serves the new certificate',
         async () => {
           const serials = await serialsAt(world(), ips)
-          return new Set(serials).size === 1 && !former.includes(serials[0] ?? '')
+          return new Set(serials).size === 1 && isSerial(serials[0]) && !former.includes(serials[0])
         },
         { withinMs: 180_000, everyMs: 5_000 },
       )
@@ -60,7 +61,13 @@ export function renewal(world: () => ClusterWorld, renewCertificate: () => Promi
       await sleep(Math.max(0, firstEndsMs - now))
       const issued = await tokensIssuedMs(kubectl)
       expect(issued.every((at) => at > startedMs + 60_000)).toBe(true)
-      const [answer] = await getAt(world(), [status.podIP])
+      let answer: string | undefined
+      const asked = async () => {
+        ;[answer] = await getAt(world(), [status.podIP])
+        return answer === '200'
+      }
+      // It has been idle for ten minutes, and the machine has not. What does not pass is told below.
+      await until('it serves', asked, { withinMs: 60_000, everyMs: 1_000 }).catch(() => {})
       expect(answer).toBe('200')
       const [old] = (await kubectl.json<{ items: readonly Started[] }>('-n', NAMESPACE, 'get', 'pods')).items.filter(
         (pod) => pod.metadata.name === OLD,
@@ -89,6 +96,11 @@ async function tokensIssuedMs(kubectl: Kubectl): Promise<readonly number[]> {
   return JSON.parse(printed) as readonly number[]
 }
 
+/** And not why there was none. */
+function isSerial(said: string | undefined): said is string {
+  return /^[0-9A-F]{8,}$/.test(said ?? '')
+}
+
 function serialsAt(world: ClusterWorld, ips: readonly string[]): Promise<readonly string[]> {
   return atEach(world, ips, 'incoming.socket.getPeerCertificate().serialNumber')
 }
@@ -100,10 +112,14 @@ function getAt(world: ClusterWorld, ips: readonly string[]): Promise<readonly st
 /** What each pod says to a GET, by its own address and the Service's name. */
 async function atEach(world: ClusterWorld, ips: readonly string[], of: string): Promise<readonly string[]> {
   const script = `
-    const one = (host) => new Promise((resolve) => get({
-      host, port: 8443, timeout: 2_000, path: process.env.ASK, ca, servername: 'keyhole.keyhole.svc', agent: false,
-      headers: { authorization: 'Bearer ' + readFileSync('/var/run/secrets/keyhole/token', 'utf8') },
-    }, (incoming) => { const said = ${of}; incoming.resume(); resolve(said) }).on('error', ({ code }) => resolve(code)).on('timeout', () => resolve('ECONNREFUSED')))
+    const one = (host) => new Promise((resolve) => {
+      const outgoing = get({
+        host, port: 8443, timeout: 2_000, path: process.env.ASK, ca, servername: 'keyhole.keyhole.svc', agent: false,
+        headers: { authorization: 'Bearer ' + readFileSync('/var/run/secrets/keyhole/token', 'utf8') },
+      }, (incoming) => { const said = ${of}; incoming.resume(); resolve(said) })
+      outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(), { code: 'ECONNREFUSED' })))
+      outgoing.on('error', ({ code }) => resolve(code))
+    })
     const admitted = async (host) => {
       for (let round = 0; round < 100; round += 1) {
         const said = await one(host)
@@ -111,7 +127,8 @@ async function atEach(world: ClusterWorld, ips: readonly string[], of: string): 
         await new Promise((resolve) => setTimeout(resolve, 200))
       }
     }
-    console.log(JSON.stringify(await Promise.all(${JSON.stringify(ips)}.map(admitted))))`
+    console.log(JSON.stringify(await Promise.all(${JSON.stringify(ips)}.map(admitted))))
+    process.exit()`
   await using pod = await startProbe(world, { namespace: 'payments', serviceAccount: 'api', script })
   return await pod.result<readonly string[]>()
 }
