@@ -5,6 +5,8 @@ export interface Target {
   readonly origin: string
   readonly ca: string
   readonly headers?: Readonly<Record<string, string>>
+  /** Of silence; default 120 s, which only ends what hangs. */
+  readonly timeoutMs?: number
 }
 
 export interface Called<T> {
@@ -27,15 +29,13 @@ export interface Failed {
   readonly errors?: readonly string[]
 }
 
-const TIMEOUT_MS = 20_000
-
-export function caller({ origin, ca, headers }: Target): Call {
+export function caller({ origin, ca, headers, timeoutMs = 120_000 }: Target): Call {
   return <T>(method: string, path: string, body?: unknown, contentType = 'application/json') =>
     new Promise<Called<T>>((resolve, reject) => {
       const sent = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
       // Spelt out, because Node frames the body of a DELETE with neither a length nor chunks: it would be lost.
       const framing = sent && { 'content-type': contentType, 'content-length': sent.length }
-      const options = { method, ca, agent: false, timeout: TIMEOUT_MS, headers: { ...headers, ...framing } }
+      const options = { method, ca, agent: false, timeout: timeoutMs, headers: { ...headers, ...framing } }
       const outgoing = request(`${origin}${path}`, options, (incoming) => {
         const chunks: Buffer[] = []
         incoming.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject)
@@ -47,7 +47,7 @@ export function caller({ origin, ca, headers }: Target): Call {
         })
       })
       outgoing.on('error', reject)
-      outgoing.on('timeout', () => outgoing.destroy(new Error(`${method} ${path}: no answer in ${TIMEOUT_MS} ms`)))
+      outgoing.on('timeout', () => outgoing.destroy(new Error(`${method} ${path}: no answer in ${timeoutMs} ms`)))
       outgoing.end(sent)
     })
 }

@@ -14,6 +14,7 @@ import { applyLease, estateOf, giveRights } from './rotation-set-up.ts'
 import type { RotationWorld, Starting } from './rotation-world.ts'
 import { rotate, startRotationWorld } from './rotation-world.ts'
 import { bindRole, ROTATOR } from './set-up.ts'
+import { until } from './until.ts'
 
 const ESTATE: Estate = estateOf('check', 1, 2)
 const [NAMESPACE = ''] = ESTATE.namespaces
@@ -114,7 +115,7 @@ describe('an installation', () => {
     const rules = [{ apiGroups: [''], resources: ['secrets'], verbs: ['list'] }]
     await bindRole(world.operator.kubernetes, NAMESPACE, 'wide', ROTATOR, rules)
     const right = { verbs: ['list'], group: '', resource: 'secrets', namespace: NAMESPACE }
-    await expect.poll(() => world.operator.kubernetes.may(ROTATOR, right), { timeout: 30_000 }).toBe(true)
+    await until('the right is there', () => world.operator.kubernetes.may(ROTATOR, right))
     const { unwell } = await said(world.rotator)
     expect(unwell).toEqual([
       expect.stringMatching(/^fix {3}wide-rights: may list any Secret in check-0: wider than keyhole needs\. /),

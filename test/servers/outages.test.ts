@@ -7,10 +7,17 @@ import { API, startWorld } from './world.ts'
 
 const servers = controlled(inject('control'))
 
+/** A server that hangs is to be told of soon, and one that is there has time to answer. */
+const BOUNDS = {
+  KEYHOLE_DEADLINE_MS: '30000',
+  KEYHOLE_UPSTREAM_TIMEOUT_MS: '10000',
+  KEYHOLE_AUDIT_TIMEOUT_MS: '10000',
+}
+
 let world: World
 let token: string
 beforeAll(async () => {
-  world = await startWorld(inject('connection'))
+  world = await startWorld(inject('connection'), BOUNDS)
   token = await world.tokenOf(API)
 })
 afterAll(() => world[Symbol.asyncDispose]())

@@ -33,7 +33,9 @@ interface VaultLayout extends Pick<Layout, 'programs' | 'directory' | 'authority
   readonly names?: readonly string[]
 }
 
-const READY_WITHIN_MS = { etcd: 30_000, kubernetes: 120_000, vault: 30_000 } as const
+const READY_WITHIN_MS = { etcd: 120_000, kubernetes: 120_000, vault: 120_000 } as const
+/** Of one look at whether it is ready: a server that takes a connection and is silent is not, yet. */
+const LOOK_MS = 5_000
 
 export function etcd({ programs, directory, ports }: EtcdLayout): ServerProcess {
   const [client, peer] = [`http://127.0.0.1:${ports.etcd}`, `http://127.0.0.1:${ports.etcdPeer}`]
@@ -86,7 +88,7 @@ export function kubernetes({ programs, directory, ports, authority, tokens }: La
     'disable-admission-plugins': 'ServiceAccount',
   }
   const { origin, headers } = { origin: `https://127.0.0.1:${ports.kubernetes}`, headers: bearer(tokens.adminToken) }
-  const call = caller({ origin, ca: authority.ca, headers })
+  const call = caller({ origin, ca: authority.ca, headers, timeoutMs: LOOK_MS })
   return serverProcess({
     name: 'kube-apiserver',
     command: programs.kubeApiserver,
@@ -115,7 +117,7 @@ export function vault(layout: VaultLayout): ServerProcess {
     log_level: 'info',
   }
   writeFileSync(configFile, JSON.stringify(config))
-  const call = caller({ origin: `https://${address}`, ca: authority.ca })
+  const call = caller({ origin: `https://${address}`, ca: authority.ca, timeoutMs: LOOK_MS })
   return serverProcess({
     name: 'vault',
     command: programs.vault,
@@ -139,6 +141,7 @@ export function asFlags(flags: Readonly<Record<string, string>>): readonly strin
 /** Of a server on plain HTTP. */
 export function answersOk(url: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    get(url, (incoming) => resolve(incoming.resume().statusCode === 200)).on('error', reject)
+    const asked = get(url, { timeout: LOOK_MS }, (incoming) => resolve(incoming.resume().statusCode === 200))
+    asked.on('error', reject).on('timeout', () => asked.destroy(new Error(`${url}: no answer in ${LOOK_MS} ms`)))
   })
 }

@@ -208,8 +208,16 @@ function login(role: string, jwt: string): Promise<Called<Login>> {
   return call<Login>('POST', '/v1/auth/kubernetes/login', { role, jwt })
 }
 
+/** Logs in again, once, for what is refused: the token may have ended on the way. */
 async function inVault(role: string, jwt: string): Promise<Call> {
-  const { auth } = await expectStatus(login(role, jwt))
-  const headers = { 'x-vault-token': auth.client_token }
-  return caller({ origin: connection.vault.origin, ca: connection.ca, headers })
+  const loggedIn = async () => {
+    const { auth } = await expectStatus(login(role, jwt))
+    const headers = { 'x-vault-token': auth.client_token }
+    return caller({ origin: connection.vault.origin, ca: connection.ca, headers })
+  }
+  const call = await loggedIn()
+  return async <T>(...asked: Parameters<Call>) => {
+    const called = await call<T>(...asked)
+    return called.status === 403 ? (await loggedIn())<T>(...asked) : called
+  }
 }

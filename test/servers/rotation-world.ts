@@ -9,6 +9,7 @@ import type { RotateRequest, RotationReport } from '../../src/contract.ts'
 import { publish } from '../../src/testing/mounted-volume.ts'
 import type { Keyhole, StartOptions, Upstreams } from '../../src/testing/start-keyhole.ts'
 import { startKeyholeOn } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import type { Named } from '../conformance/environment.ts'
 import type { Fleet, FleetOptions } from './fleet.ts'
 import { DATA_KEY, fleetOf, makeEstate } from './fleet.ts'
@@ -62,16 +63,16 @@ export async function startRotationWorld(
   const policy = policyOf(estate, { exclusive: true, grace: 1, minInterval: '0s', ...options })
   const rotatorFiles = await mounted(connection, operator, ROTATOR)
   const readerFiles = await mounted(connection, operator, KEYHOLE)
-  // Many of them write at once here, beside three servers: a slow disk is not what is tried.
-  const common = { KEYHOLE_REALM: REALM, KEYHOLE_AUDIT_TIMEOUT_MS: '10000' }
+  // Many of them are busy at once here, beside three servers: a slow machine is not what is tried.
+  const common = { ...UNBOUNDED, KEYHOLE_REALM: REALM }
   const rotator = {
     upstreams: rotatorFiles.upstreams,
     settings: {
       ...common,
+      // Well under a Lease: a renewal that is not answered is tried again while it holds.
+      KEYHOLE_UPSTREAM_TIMEOUT_MS: '10000',
       KEYHOLE_SERVE: 'rotate',
       KEYHOLE_ROTATION_LEASE: `${ROTATOR.namespace}/${estate.lease}`,
-      // The shortest: what a killed one holds is waited for.
-      KEYHOLE_LEASE_MS: '15000',
     },
   }
   const reader = { upstreams: readerFiles.upstreams, settings: { ...common, KEYHOLE_SERVE: 'read' } }

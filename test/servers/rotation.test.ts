@@ -1,6 +1,7 @@
 /** Rotations end to end: real tokens and reviews, a real Lease, real versions of a real key. Each test has its own key. */
 import { describe, expect, inject, test } from 'vitest'
 import type { KeyReport, RotationReport } from '../../src/contract.ts'
+import type { SendDecorator } from '../../src/external/send.ts'
 import type { Keyhole } from '../../src/testing/start-keyhole.ts'
 import { expectStatus } from './call.ts'
 import type { FleetPlace } from './fleet.ts'
@@ -174,9 +175,27 @@ describe.concurrent('a rotation', () => {
   test('happens once when three rotators are asked at once', async () => {
     await using world = await open('thrice', 20)
     const before = await world.fleet.look()
-    const rotators = await Promise.all([world.startRotator(), world.startRotator(), world.startRotator()])
+    const othersAnswered = Promise.withResolvers<void>()
+    let isOneHeld = false
+    // Once the one is done, the Lease is free again for whoever was too slow to find it taken.
+    const decorate: SendDecorator = (send) => async (request, signal) => {
+      if (!isOneHeld && request.path.includes('/transit/rewrap/')) {
+        isOneHeld = true
+        await othersAnswered.promise
+      }
+      return send(request, signal)
+    }
+    const start = () => world.startRotator({ surroundings: { decorate } })
+    const rotators = await Promise.all([start(), start(), start()])
     try {
-      const answered = await Promise.all(rotators.map((rotator) => rotate(rotator, world)))
+      let count = 0
+      const asked = rotators.map(async (rotator) => {
+        const answer = await rotate(rotator, world)
+        count += 1
+        if (count === 2) othersAnswered.resolve()
+        return answer
+      })
+      const answered = await Promise.all(asked)
       const answers = answered.map(({ answer }) => answer).toSorted()
       expect(answers).toEqual(['200', '409 ROTATION_IN_PROGRESS', '409 ROTATION_IN_PROGRESS'])
       for (const { answer, retryAfter } of answered) if (answer !== '200') expect(Number(retryAfter)).toBeGreaterThan(0)

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Patience {
-  /** Give up after this; default 30 s. */
+  /** Give up after this; default 120 s, which only ends what hangs. */
   readonly withinMs?: number
   /** Between two looks; default 50 ms. */
   readonly everyMs?: number
@@ -10,7 +10,7 @@ export interface Patience {
 
 /** Milliseconds until `look` said yes; throws once patience ends. What `look` throws is not hidden. */
 export async function until(what: string, look: () => Promise<boolean>, patience: Patience = {}): Promise<number> {
-  const { withinMs = 30_000, everyMs = 50 } = patience
+  const { withinMs = 120_000, everyMs = 50 } = patience
   const startedMs = performance.now()
   for (;;) {
     const seen = await look()

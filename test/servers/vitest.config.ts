@@ -10,7 +10,8 @@ export default defineProject({
     fileParallelism: false,
     // Tests that run side by side mostly wait: for Leases and caches to run out.
     maxConcurrency: 11,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // These end only what hangs: a test waits a minute, or runs OpenTofu three times, however fast the machine is.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
   },
 })

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { publish } from '../../src/testing/mounted-volume.ts'
 import type { Keyhole } from '../../src/testing/start-keyhole.ts'
 import { startKeyholeOn } from '../../src/testing/start-keyhole.ts'
+import { UNBOUNDED } from '../../src/testing/unbounded.ts'
 import type { TokenOrder } from '../conformance/environment.ts'
 import type { RealOperator } from './operator.ts'
 import { operatorOf } from './operator.ts'
@@ -100,7 +101,11 @@ spec:
 `,
 } as const
 
-export async function startWorld(connection: Connection): Promise<World> {
+/** @param bounds without them keyhole waits as long as it may: what a busy machine delays is no outage. */
+export async function startWorld(
+  connection: Connection,
+  bounds: Readonly<Record<string, string>> = UNBOUNDED,
+): Promise<World> {
   const operator = operatorOf(connection)
   await seed(operator)
   const credentials = await mkdtemp(join(tmpdir(), 'keyhole-credentials-'))
@@ -113,7 +118,7 @@ export async function startWorld(connection: Connection): Promise<World> {
       kubernetes: { url: kubernetes.origin, caFile, tokenFile: join(credentials, 'kubernetes') },
       vault: { url: vault.origin, caFile, tokenFile: join(credentials, 'vault') },
     },
-    { policy: POLICY, settings: { KEYHOLE_REALM: REALM } },
+    { policy: POLICY, settings: { ...bounds, KEYHOLE_REALM: REALM } },
   )
 
   async function tokenOf(workload: Workload, change: Partial<TokenOrder> = {}): Promise<string> {
