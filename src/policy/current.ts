@@ -9,7 +9,6 @@ import type { DirectoryBounds, DirectoryContent, DirectoryLoss } from './directo
 import { DIRECTORY_BOUNDS, readDirectory } from './directory.ts'
 import type { Disk } from './disk.ts'
 import { disk as systemDisk } from './disk.ts'
-import { directoryHints } from './hints.ts'
 import type { Policy } from './in-force.ts'
 import { canonical, contentOf } from './in-force.ts'
 import type { InForce, Refused } from './last-good.ts'
@@ -17,6 +16,7 @@ import { NOTHING_IN_FORCE, settle } from './last-good.ts'
 import type { ParsedFile } from './parse.ts'
 import { fileParser } from './parsed-files.ts'
 import type { PolicyProblem } from './problems.ts'
+import { directoryHints } from './watch.ts'
 
 export interface PolicyOptions {
   readonly directory: string

@@ -9,9 +9,6 @@ import type { Policy } from './in-force.ts'
 import { grantId } from './in-force.ts'
 import type { Admin, Reader, TransitKey } from './schema.ts'
 
-export type { Condition } from './conditions.ts'
-export type { Policy } from './in-force.ts'
-
 export interface Identity {
   readonly namespace: string
   readonly serviceAccount: string

@@ -1,8 +1,9 @@
 /** Decisions of any policy, against an oracle that reads the documents as a person would. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Identity, Policy } from '../../src/policy/decide.ts'
+import type { Identity } from '../../src/policy/decide.ts'
 import { decide, listFor, rotatable } from '../../src/policy/decide.ts'
+import type { Policy } from '../../src/policy/in-force.ts'
 import { policyOf } from '../../src/policy/in-force.ts'
 import { secretGrantDocument, secretGrantOf, transitKeyDocument, transitKeyOf } from '../../src/policy/schema.ts'
 import { START } from '../../src/policy/yaml.ts'

@@ -1,6 +1,6 @@
 /** Policy documents for tests: good ones, of which each test breaks what it is about. */
-import type { Identity, Policy } from '../../src/policy/decide.ts'
-import type { PolicyDocument } from '../../src/policy/in-force.ts'
+import type { Identity } from '../../src/policy/decide.ts'
+import type { Policy, PolicyDocument } from '../../src/policy/in-force.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import type { PolicyProblem } from '../../src/policy/problems.ts'
 import { formatProblem } from '../../src/policy/problems.ts'

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Identity, Policy } from '../../src/policy/decide.ts'
+import type { Identity } from '../../src/policy/decide.ts'
 import { decide } from '../../src/policy/decide.ts'
+import type { Policy } from '../../src/policy/in-force.ts'
 import { secretsNamed } from '../../src/policy/secrets-named.ts'
 import { grant, policyFrom, reader, transitKey } from './documents.ts'
 

@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Hints } from '../../src/policy/hints.ts'
-import { directoryHints } from '../../src/policy/hints.ts'
+import type { Hints } from '../../src/policy/watch.ts'
+import { directoryHints } from '../../src/policy/watch.ts'
 
-describe('hints', () => {
+describe('what watches directories', () => {
   let directory: string
   let hints: Hints
   let hinted: () => void
