@@ -3,7 +3,12 @@
 /** As messages show it: bounded, and with nothing in it that could forge a line of a log or hide in one. */
 export function quoted(word: string): string {
   const short = word.length > MAX_SHOWN ? `${word.slice(0, MAX_SHOWN)}…` : word
-  return JSON.stringify(short).replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(short).replace(UNPRINTABLE, escaped)
+}
+
+/** Printable ASCII on one line, the rest as `\uXXXX`. Only strings of JSON hold such characters, and there an escape means the same. */
+export function ascii(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, escaped)
 }
 
 /** `a, b, c and 4 more`: for lines that stay lines. */
@@ -45,6 +50,14 @@ const MAX_SHOWN = 60
 const MAX_COMPARED = 64
 const MAX_CANDIDATES = 200
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** `\uXXXX` for each UTF-16 unit: a character beyond U+FFFF has two. */
+function escaped(char: string): string {
+  return char
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('')
+}
 
 /** Letters to add, drop, replace, or swap with a neighbour (optimal string alignment); `max + 1` if it is more than `max`. */
 function slips(a: string, b: string, max: number): number {

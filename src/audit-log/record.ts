@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto'
 import type { Code } from '../contract.ts'
 import { LABEL } from '../label.ts'
+import { ascii } from '../words.ts'
 
 /** Where a record stands: the instance that wrote it, its number there, and the SHA-256 of the line before it. */
 export interface Link {
@@ -420,9 +421,4 @@ function count(from: number): number {
 
 function time(ms: number): string {
   return new Date(ms).toISOString()
-}
-
-/** Inside JSON, whatever is not printable ASCII can only stand in a string, where its escape means the same. */
-function ascii(json: string): string {
-  return json.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -1,6 +1,6 @@
 /** `keyhole manifests rbac`: the rights on Secrets that a policy asks for, as manifests. */
 import { secretsNamed } from '../policy/secrets-named.ts'
-import { shellWord } from '../words.ts'
+import { ascii, shellWord } from '../words.ts'
 import { complain } from './complain.ts'
 import { readText, replaceText } from './files.ts'
 import type { Flag, Flags } from './flags.ts'
@@ -12,7 +12,7 @@ import type { RbacObject } from './rbac.ts'
 import { rbacFor, rbacYaml } from './rbac.ts'
 import { differences } from './rbac-differences.ts'
 import type { Screen } from './screen.ts'
-import { openScreen, printable } from './screen.ts'
+import { openScreen } from './screen.ts'
 import type { ExitCode, World } from './world.ts'
 import { EXIT } from './world.ts'
 
@@ -60,7 +60,7 @@ const FLAGS = {
 function commandOf(asked: Asked): string {
   const file = asked.write ?? asked.check
   const flags = [...policyFlagsText(asked), ...(file === undefined ? [] : [`--write=${shellWord(file)}`])]
-  return printable(`keyhole manifests rbac ${flags.join(' ')}`)
+  return ascii(`keyhole manifests rbac ${flags.join(' ')}`)
 }
 
 function check(file: string, objects: readonly RbacObject[], asked: Asked, screen: Screen): ExitCode {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Policy } from '../policy/in-force.ts'
 import { policyText } from '../vault-setup/policy-text.ts'
-import { shellWord } from '../words.ts'
+import { ascii, shellWord } from '../words.ts'
 import { complain } from './complain.ts'
 import { readText, replaceText } from './files.ts'
 import type { Flag } from './flags.ts'
@@ -10,7 +10,7 @@ import { readFlags } from './flags.ts'
 import { MANIFESTS_VAULT_HELP } from './manifests-vault-help.ts'
 import { policyFlagsText, policyOrComplaint } from './policy-flags.ts'
 import type { Screen } from './screen.ts'
-import { openScreen, printable } from './screen.ts'
+import { openScreen } from './screen.ts'
 import type { RolesAsked } from './vault-flags.ts'
 import { ROLE_FLAGS, readRoleFlags, VAULT_FLAGS, wantedOf } from './vault-flags.ts'
 import type { ExitCode, World } from './world.ts'
@@ -95,5 +95,5 @@ function commandOf(directory: string, asked: RolesAsked): string {
   })
   const mount = asked.authMount === ROLE_FLAGS['auth-mount'].value ? [] : [`--auth-mount=${asked.authMount}`]
   const flags = [...policyFlagsText(asked), ...roles, ...mount, `--write=${shellWord(directory)}`]
-  return printable(`keyhole manifests vault ${flags.join(' ')}`)
+  return ascii(`keyhole manifests vault ${flags.join(' ')}`)
 }

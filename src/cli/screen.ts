@@ -2,6 +2,7 @@
  * The only writer of text. What is printed comes from peers, files and arguments, and a terminal obeys control characters:
  * nothing but printable ASCII leaves, and no text can end its line.
  */
+import { ascii } from '../words.ts'
 import type { Environment, Output } from './world.ts'
 
 export interface Screen {
@@ -36,13 +37,13 @@ export function openScreen(output: Output, environment: Environment): Screen {
     // And some say that they have none.
     width: Math.max(20, (output.columns || DEFAULT_COLUMNS) - 1),
     line(text, style = 'plain') {
-      const shown = printable(text)
+      const shown = ascii(text)
       leave()
       output.write(isColoured && style !== 'plain' ? `\x1b[${SGR[style]}m${shown}\x1b[0m\n` : `${shown}\n`)
     },
     redraw(text) {
       if (!isTerminal) return
-      output.write(`\r${printable(text).slice(0, this.width)}\x1b[K`)
+      output.write(`\r${ascii(text).slice(0, this.width)}\x1b[K`)
       isDrawn = true
     },
     leave,
@@ -51,10 +52,5 @@ export function openScreen(output: Output, environment: Environment): Screen {
 
 /** One JSON document on a line, as harmless as a line of text, and still the same document. */
 export function jsonLine(value: unknown): string {
-  return `${printable(JSON.stringify(value))}\n`
-}
-
-/** Whatever is not printable ASCII as `\uXXXX`. */
-export function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return `${ascii(JSON.stringify(value))}\n`
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ageText, parseDuration, waitText } from '../../src/cli/durations.ts'
 import { printReport } from '../../src/cli/report-text.ts'
-import { jsonLine, openScreen, printable } from '../../src/cli/screen.ts'
+import { jsonLine, openScreen } from '../../src/cli/screen.ts'
 import type { RotationReport } from '../../src/contract.ts'
 import { incomplete, keyReport, report, secretReport } from '../client/samples.ts'
 
@@ -40,7 +40,9 @@ describe('what is printed', () => {
   test('is printable ASCII on one line, whatever it was', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
-        expect(printable(text)).toMatch(/^[\x20-\x7e]*$/)
+        const written: string[] = []
+        openScreen({ write: (each) => written.push(each) }, {}).line(text)
+        expect(written.join('')).toMatch(/^[\x20-\x7e]*\n$/)
       }),
     )
   })
