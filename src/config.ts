@@ -7,6 +7,7 @@
  */
 import { isIP } from 'node:net'
 import * as z from 'zod'
+import { namespacedName, SUBDOMAIN, VAULT_NAME, VAULT_NAME_RULE, VAULT_PATH, VAULT_PATH_RULE } from './label.ts'
 import { didYouMean, quoted } from './words.ts'
 
 const ms = (initial: number, min: number, max: number) => whole(initial, min, max)
@@ -40,13 +41,9 @@ const origin = z
   .transform((url) => url.origin)
 
 const file = z.string().startsWith('/', 'must be an absolute path')
-// As external/vault.ts takes them: what it would refuse at every login must not start.
-const vaultName = z
-  .string()
-  .regex(/^\w[\w.-]{0,252}$/, 'must be a name of letters, digits, "_", "-" and ".", without slash')
-const vaultPath = z
-  .string()
-  .regex(/^(?!.*\.\.)\w[\w.-]*(?:\/\w[\w.-]*)*$/, 'must be a Vault path without leading or trailing slash')
+// As policy documents and external/ take them: what would be refused at every login must not start.
+const vaultName = z.string().regex(VAULT_NAME, VAULT_NAME_RULE)
+const vaultPath = z.string().regex(VAULT_PATH, VAULT_PATH_RULE)
 
 const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount'
 
@@ -54,7 +51,7 @@ const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount'
 export const SETTINGS = {
   KEYHOLE_REALM: z
     .string({ error: 'is required: the name of this cluster, part of every Transit context' })
-    .regex(/^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/, 'must be a DNS name: it is part of every Transit context')
+    .regex(SUBDOMAIN, 'must be a DNS name: it is part of every Transit context')
     .describe(
       "The cluster's name. Part of every Transit context: ciphertext made for one realm does not open in another.",
     ),
@@ -119,10 +116,7 @@ export const SETTINGS = {
     .describe('Vault role to rotate with, for TransitKeys that name none.'),
   KEYHOLE_ROTATION_LEASE: z
     .string()
-    .regex(
-      /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/,
-      'must be NAMESPACE/NAME, e.g. keyhole/keyhole-rotation',
-    )
+    .refine((text) => namespacedName(text) !== undefined, 'must be NAMESPACE/NAME, e.g. keyhole/keyhole-rotation')
     .default('keyhole/keyhole-rotation')
     .describe('The Lease that whoever rotates must hold, and that remembers what is unfinished.'),
   KEYHOLE_LEASE_MS: ms(30_000, 15_000, 120_000).describe(

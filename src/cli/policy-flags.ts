@@ -1,6 +1,7 @@
 /** What the verbs share that work from a directory of policy documents: its flags, and reading it whole or not at all. */
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
+import { namespacedName } from '../label.ts'
 import { openPolicy, PolicyDirectoryError } from '../policy/current.ts'
 import type { Identities, ServiceAccount } from '../policy/identities.ts'
 import type { Policy } from '../policy/in-force.ts'
@@ -10,17 +11,11 @@ import { shellWord } from '../words.ts'
 import type { Flag, Flags } from './flags.ts'
 import type { Screen } from './screen.ts'
 
-const account: NonNullable<Flag['check']> = (value) =>
-  /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(
-    value,
-  )
-    ? undefined
-    : 'must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'
-
-/** Every pod that names no other ServiceAccount has that one. */
-const ownAccount: NonNullable<Flag['check']> = (value) =>
-  account(value) ??
-  (value.endsWith('/default') ? 'must not be the ServiceAccount default, which any pod may have.' : undefined)
+const ownAccount: NonNullable<Flag['check']> = (value) => {
+  const account = namespacedName(value)
+  if (account === undefined) return 'must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'
+  return account.name === 'default' ? 'must not be the ServiceAccount default, which any pod may have.' : undefined
+}
 
 export const POLICY_FLAGS = {
   policy: { value: 'DIR' },

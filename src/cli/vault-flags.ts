@@ -1,8 +1,8 @@
 /** What `keyhole vault` and `keyhole manifests vault` are told: the policy, and how this installation is called in Vault. */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { VAULT_NAME, VAULT_NAME_RULE, VAULT_PATH, VAULT_PATH_RULE } from '../label.ts'
 import type { Policy } from '../policy/in-force.ts'
-import { VAULT_NAME, VAULT_NAME_RULE, VAULT_PATH, VAULT_PATH_RULE } from '../policy/schema.ts'
 import type { PemFile, Wanted, WantedAuth } from '../vault-setup/wanted.ts'
 import { contradictions, wantedIn } from '../vault-setup/wanted.ts'
 import { originOf, unreadable } from './environment.ts'

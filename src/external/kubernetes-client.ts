@@ -10,7 +10,7 @@ import { wrapHttpLibrary } from '@kubernetes/client-node/dist/gen/http/http.js'
 import { ServerConfiguration } from '@kubernetes/client-node/dist/gen/servers.js'
 import type { UpstreamKind } from '../errors.ts'
 import { UpstreamError } from '../errors.ts'
-import { LABEL } from '../label.ts'
+import { LABEL, SUBDOMAIN } from '../label.ts'
 import type { Token } from '../opaque.ts'
 import { wipe } from '../opaque.ts'
 import { kindOfStatus, unanswered } from './refused.ts'
@@ -170,5 +170,5 @@ export function isLabel(name: string): boolean {
 }
 
 export function isSubdomain(name: string): boolean {
-  return name.length <= 253 && /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/.test(name)
+  return SUBDOMAIN.test(name)
 }

@@ -4,6 +4,7 @@
  */
 import nodeVault from 'node-vault'
 import { UpstreamError } from '../errors.ts'
+import { VAULT_NAME, VAULT_PATH } from '../label.ts'
 import type { Token } from '../opaque.ts'
 import { wipe } from '../opaque.ts'
 import { unanswered } from './refused.ts'
@@ -44,12 +45,12 @@ export const MAX_ITEMS = 250
 
 /** A name that stays one segment of the path. */
 export function isName(name: string): boolean {
-  return name.length <= 253 && /^\w[\w.-]*$/.test(name)
+  return VAULT_NAME.test(name)
 }
 
 /** Mounts may be nested: `team/transit`. */
 export function isMount(mount: string): boolean {
-  return mount.length <= 512 && mount.split('/').every(isName)
+  return VAULT_PATH.test(mount)
 }
 
 /** For a 200 that is not what was asked for. */

@@ -6,7 +6,7 @@
  * does not parse and leaves its last good version in force.
  */
 import * as z from 'zod'
-import { LABEL } from '../label.ts'
+import { LABEL, SUBDOMAIN, VAULT_NAME, VAULT_NAME_RULE, VAULT_PATH, VAULT_PATH_RULE } from '../label.ts'
 
 export const API_VERSION = 'keyhole.dev/v1alpha1'
 export const KINDS = ['SecretGrant', 'TransitKey'] as const
@@ -91,19 +91,11 @@ const label = z
 const subdomain = z
   .string()
   .regex(
-    /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    SUBDOMAIN,
     `must be at most 253 lower-case letters, digits, "-" and ".", each part beginning and ending with a letter or digit (an RFC 1123 subdomain). ${NO_PATTERNS}`,
   )
 
-// These become segments of Vault's paths: no `..`, no slash but a mount's inner ones, nothing to escape.
-export const VAULT_NAME = /^(?=.{1,128}$)(?!.*\.\.)\w([\w.-]*\w)?$/
-export const VAULT_NAME_RULE =
-  'must be 1 to 128 letters, digits, "_", "-" and ".", beginning and ending with a letter, digit or "_", without ".."'
 const vaultName = z.string().regex(VAULT_NAME, VAULT_NAME_RULE)
-
-export const VAULT_PATH = /^(?=.{1,256}$)(?!.*\.\.)\w([\w.-]*\w)?(\/\w([\w.-]*\w)?)*$/
-export const VAULT_PATH_RULE =
-  'must be a path such as transit or teams/transit: letters, digits, "_", "-" and "." between slashes, no slash around it, no ".."'
 const mount = z.string().regex(VAULT_PATH, VAULT_PATH_RULE)
 
 const dataKey = z.string().regex(DATA_KEY, DATA_KEY_RULE)

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { KeyholeError } from '../errors.ts'
+import { LABEL, SUBDOMAIN } from '../label.ts'
 import type { Token } from '../opaque.ts'
 import { joined, raced } from './joined.ts'
 import type { ClaimRules } from './token-claims.ts'
@@ -108,8 +109,7 @@ interface Kept {
   readonly askedAt: number
 }
 
-const SERVICE_ACCOUNT =
-  /^system:serviceaccount:([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?):([a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?)$/
+const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/
 
 /**
  * A reviewer that knows nothing of audiences answers without any: its "yes" is about another audience, so it is a no.
@@ -119,8 +119,8 @@ const SERVICE_ACCOUNT =
 function callerOf(review: Review, audience: string): Caller {
   if (!review.authenticated) throw new KeyholeError('TOKEN_REJECTED', { why: 'not-authenticated' })
   if (!review.audiences.includes(audience)) throw new KeyholeError('TOKEN_REJECTED', { why: 'audience-not-confirmed' })
-  const [, namespace, serviceAccount] = SERVICE_ACCOUNT.exec(review.username ?? '') ?? []
-  if (namespace === undefined || serviceAccount === undefined) {
+  const [, namespace = '', serviceAccount = ''] = SERVICE_ACCOUNT.exec(review.username ?? '') ?? []
+  if (!LABEL.test(namespace) || !SUBDOMAIN.test(serviceAccount)) {
     throw new KeyholeError('TOKEN_REJECTED', { why: 'not-a-service-account' })
   }
   if (review.uid === undefined || review.uid === '') throw new KeyholeError('TOKEN_REJECTED', { why: 'no-uid' })

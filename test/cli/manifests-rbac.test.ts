@@ -22,6 +22,7 @@ describe('the command line is refused', () => {
     ['--policy', '--policy needs a value: --policy DIR.'],
     ['--policy=p --reader=keyhole', '--reader must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'],
     ['--policy=p --reader=a/b/c', '--reader must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'],
+    ['--policy=p --reader=a/b..c', '--reader must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'],
     ['--policy=p --reader=a.b/c', '--reader must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'],
     ['--policy=p --rotator=A/b', '--rotator must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'],
     ['--policy=p --rotator=*/*', '--rotator must be NAMESPACE/SERVICEACCOUNT, e.g. keyhole/keyhole.'],

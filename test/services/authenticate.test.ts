@@ -116,6 +116,8 @@ describe('authenticate: what the API server says', () => {
     ['with a slash', username('system:serviceaccount:a/b:api'), 'not-a-service-account'],
     ['with a dot in the namespace', username('system:serviceaccount:a.b:api'), 'not-a-service-account'],
     ['with capitals', username('system:serviceaccount:Payments:api'), 'not-a-service-account'],
+    ['with an empty part of the name', username('system:serviceaccount:payments:a..b'), 'not-a-service-account'],
+    ['with a part that ends in a hyphen', username('system:serviceaccount:payments:a-.b'), 'not-a-service-account'],
     ['with a line break', username('system:serviceaccount:payments:api\n'), 'not-a-service-account'],
     ['with a namespace of 64', username(`system:serviceaccount:${'a'.repeat(64)}:api`), 'not-a-service-account'],
     ['with a name of 254', username(`system:serviceaccount:payments:${'a'.repeat(254)}`), 'not-a-service-account'],

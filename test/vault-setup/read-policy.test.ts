@@ -1,7 +1,7 @@
 /** Texts of Vault policies, read. What is said of Vault here was tried against the parser of 1.21. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { VAULT_NAME, VAULT_PATH } from '../../src/policy/schema.ts'
+import { VAULT_NAME, VAULT_PATH } from '../../src/label.ts'
 import { policyText } from '../../src/vault-setup/policy-text.ts'
 import { readPolicy } from '../../src/vault-setup/read-policy.ts'
 import type { Rule } from '../../src/vault-setup/rules.ts'

@@ -1,7 +1,7 @@
 /** What a policy asks of Vault, and never more. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { VAULT_NAME, VAULT_PATH } from '../../src/policy/schema.ts'
+import { VAULT_NAME, VAULT_PATH } from '../../src/label.ts'
 import type { Rule } from '../../src/vault-setup/rules.ts'
 import { capabilitiesAt, ruleOf, ruleText } from '../../src/vault-setup/rules.ts'
 import type { Wanted, WantedOptions } from '../../src/vault-setup/wanted.ts'
