@@ -11,11 +11,11 @@ import type { Disk } from './disk.ts'
 import { disk as systemDisk } from './disk.ts'
 import type { Policy } from './in-force.ts'
 import { canonical, contentOf } from './in-force.ts'
-import type { InForce, Refused } from './last-good.ts'
-import { NOTHING_IN_FORCE, settle } from './last-good.ts'
 import type { ParsedFile } from './parse.ts'
 import { fileParser } from './parsed-files.ts'
 import type { PolicyProblem } from './problems.ts'
+import type { PolicyState, Refused } from './state.ts'
+import { NOTHING_IN_FORCE, nextState } from './state.ts'
 import { directoryHints } from './watch.ts'
 
 export interface PolicyOptions {
@@ -77,7 +77,7 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
   const content = await readDirectory(directory, disk, bounds)
   if ('lost' in content) throw new PolicyDirectoryError(content.lost)
   let files = await parse(content.files)
-  let state = settle(NOTHING_IN_FORCE, files)
+  let state = nextState(NOTHING_IN_FORCE, files)
   let closed = false
   let running: Promise<void> | undefined
   let again = false
@@ -91,7 +91,7 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
     if (isSame(parsed, files)) return
     const before = state
     files = parsed
-    state = settle(before, parsed)
+    state = nextState(before, parsed)
     if (state.policy.hash !== before.policy.hash) options.changed(changeOf(before, state))
     if (!isDeepStrictEqual(state.problems, before.problems)) options.reported?.(state.problems)
   }
@@ -153,9 +153,9 @@ function isSame(a: readonly ParsedFile[], b: readonly ParsedFile[]): boolean {
   return a.length === b.length && a.every((file, index) => file === b[index])
 }
 
-function changeOf(before: InForce, after: InForce): PolicyChange {
+function changeOf(before: PolicyState, after: PolicyState): PolicyChange {
   const ids = [...new Set([...before.documents.keys(), ...after.documents.keys()])].sort()
-  const text = ({ documents }: InForce, id: string): string | undefined => {
+  const text = ({ documents }: PolicyState, id: string): string | undefined => {
     const document = documents.get(id)
     return document && canonical(contentOf(document))
   }

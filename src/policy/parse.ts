@@ -6,8 +6,7 @@
 import { didYouMean, quoted } from '../words.ts'
 import type { Complaint, Findings } from './explain.ts'
 import { check } from './explain.ts'
-import type { Policy, PolicyDocument } from './in-force.ts'
-import { NOTHING_IN_FORCE, settle } from './last-good.ts'
+import type { PolicyDocument } from './in-force.ts'
 import type { Identified } from './places.ts'
 import { misplaced } from './places.ts'
 import type { PolicyProblem } from './problems.ts'
@@ -25,29 +24,39 @@ export type PolicyFile =
   | { readonly path: string; readonly unreadable: string; readonly tree: boolean }
 
 /** What a file says, and what it fails to say, without regard to other files or to what was there before. */
-export interface ParsedFile {
+export type ParsedFile = ReadFile | BrokenFile | LostTree
+
+interface Parsed {
   readonly path: string
-  /** False: nothing of it may be taken, and it may hold documents that do not show. */
-  readonly readable: boolean
-  readonly tree: boolean
   /** How much parsing it cost. */
   readonly tokens: number
-  readonly documents: readonly PolicyDocument[]
-  /** Documents that are not good, or not to be trusted, but tell which they are. */
-  readonly named: readonly { readonly id: string; readonly position: Position }[]
-  /** Where documents lie that do not even tell that. */
-  readonly nameless: readonly Position[]
   readonly problems: readonly PolicyProblem[]
 }
 
-/** What the files mean to a keyhole that starts with them. */
-export function parsePolicy(files: readonly PolicyFile[]): {
-  readonly policy: Policy
+export interface ReadFile extends Parsed {
+  readonly kind: 'read'
   readonly documents: readonly PolicyDocument[]
-  readonly problems: readonly PolicyProblem[]
-} {
-  const { policy, documents, problems } = settle(NOTHING_IN_FORCE, files.map(parseFile))
-  return { policy, documents: [...documents.values()], problems }
+  /** Documents that are not taken as they are, but tell which they are. */
+  readonly unsound: readonly Named[]
+  /** Where documents lie that do not even tell that. */
+  readonly nameless: readonly Position[]
+}
+
+/** Nothing of it may be taken, and it may hold documents that do not show. */
+export interface BrokenFile extends Parsed {
+  readonly kind: 'broken'
+  /** Documents that it seems to hold. */
+  readonly named: readonly Named[]
+}
+
+/** A part of the directory that cannot be looked into; `.` is all of it. */
+export interface LostTree extends Parsed {
+  readonly kind: 'lost-tree'
+}
+
+export interface Named {
+  readonly id: string
+  readonly position: Position
 }
 
 /** Parsing holds up everything else meanwhile: about 0.1 s for the worst file within these. */
@@ -55,42 +64,43 @@ const BOUNDS = { maxTokens: 20_000, maxDocuments: 1000 }
 const MAX_PROBLEMS = 50
 
 export function parseFile(file: PolicyFile): ParsedFile {
-  if ('unreadable' in file) {
-    return {
-      ...EMPTY,
-      path: file.path,
-      readable: false,
-      tree: file.tree,
-      problems: [problemAt(file.path, START, file.unreadable)],
-    }
-  }
+  const { path } = file
+  if ('text' in file) return parseText(path, file.text)
   if ('ignored' in file) {
-    return { ...EMPTY, path: file.path, problems: [problemAt(file.path, START, file.ignored, { level: 'warning' })] }
+    const problems = [problemAt(path, START, file.ignored, { level: 'warning' })]
+    return { kind: 'read', path, tokens: 0, documents: [], unsound: [], nameless: [], problems }
   }
-  const { path, text } = file
+  const problems = [problemAt(path, START, file.unreadable)]
+  return file.tree
+    ? { kind: 'lost-tree', path, tokens: 0, problems }
+    : { kind: 'broken', path, tokens: 0, named: [], problems }
+}
+
+function parseText(path: string, text: string): ReadFile | BrokenFile {
   const yaml = readYaml(text, BOUNDS)
-  const readable = yaml.broken.length === 0
-  const all = yaml.documents.map((document) => readDocument(path, document))
-  // What may not lie here is as if it did not: it neither takes nor holds up what it names.
-  const read = all.filter((each) => !each.misplaced)
-  const problems = readable
-    ? all.flatMap((each) => each.problems)
-    : yaml.broken.map(({ position, message }) => problemAt(path, position, message))
+  const { tokens } = yaml
+  const read = yaml.documents.map((document) => readDocument(path, document))
+  if (yaml.broken.length > 0) {
+    const problems = yaml.broken.map(({ position, message }) => problemAt(path, position, message))
+    const named = read.filter((each) => each.kind === 'sound' || each.kind === 'unsound').map(nameOf)
+    return { kind: 'broken', path, tokens, named, problems: bounded(path, problems, 0) }
+  }
+  const problems = read.flatMap((each) => each.problems)
+  const untold = read.reduce((total, each) => total + each.untold, 0)
   return {
+    kind: 'read',
     path,
-    readable,
-    tree: false,
-    tokens: yaml.tokens,
-    documents: readable ? read.flatMap(({ document }) => document ?? []) : [],
-    named: read.flatMap(({ id, position, document }) =>
-      id === undefined || (readable && document) ? [] : { id, position },
-    ),
-    nameless: read.flatMap(({ id, position }) => (id === undefined ? position : [])),
-    problems: bounded(path, problems, readable ? sum(all.map(({ untold }) => untold)) : 0),
+    tokens,
+    documents: read.flatMap((each) => (each.kind === 'sound' ? each.document : [])),
+    unsound: read.filter((each) => each.kind === 'unsound').map(nameOf),
+    nameless: read.flatMap((each) => (each.kind === 'nameless' ? each.position : [])),
+    problems: bounded(path, problems, untold),
   }
 }
 
-const EMPTY = { readable: true, tree: false, tokens: 0, documents: [], named: [], nameless: [] }
+function nameOf({ id, position }: Named): Named {
+  return { id, position }
+}
 
 function bounded(path: string, problems: readonly PolicyProblem[], untold: number): readonly PolicyProblem[] {
   const first = inOrder(problems).slice(0, MAX_PROBLEMS)
@@ -100,16 +110,20 @@ function bounded(path: string, problems: readonly PolicyProblem[], untold: numbe
   return [...first, problemAt(path, last, `And ${more} more problems in this file.`)]
 }
 
-interface ReadDocument {
+type ReadDocument = Told &
+  (
+    | { readonly kind: 'sound'; readonly id: string; readonly document: PolicyDocument }
+    | { readonly kind: 'unsound'; readonly id: string }
+    /** It does not tell which document it is. */
+    | { readonly kind: 'nameless' }
+    /** It may not lie here, so it is as if it did not: it neither takes nor holds up what it names. */
+    | { readonly kind: 'misplaced' }
+  )
+
+interface Told {
   readonly position: Position
-  /** Absent: it does not tell which document it is. */
-  readonly id?: string
-  /** Absent: it is not good. */
-  readonly document?: PolicyDocument
-  /** It is good for nothing in this file, whatever else it says. */
-  readonly misplaced?: true
   readonly problems: readonly PolicyProblem[]
-  /** Problems beside these. */
+  /** How many problems there are beside these. */
   readonly untold: number
 }
 
@@ -119,35 +133,40 @@ function readDocument(path: string, yaml: YamlDocument): ReadDocument {
   const which = kind && identify(kind, yaml)
   const wrongPlace = which && misplaced(path, which)
   if (wrongPlace !== undefined) {
-    return {
-      position,
-      misplaced: true,
-      problems: [problemAt(path, position, wrongPlace, { document: which?.id })],
-      untold: 0,
-    }
+    const problem = problemAt(path, position, wrongPlace, { document: which?.id })
+    return { kind: 'misplaced', position, problems: [problem], untold: 0 }
   }
-  const document = which?.id
-  const flaws = yaml.flaws
-    .slice(0, MAX_PROBLEMS)
-    .map((flaw) => problemAt(path, flaw.position, flaw.message, { document }))
-  const told = ({ complaints, more }: Findings) => ({
-    problems: [
-      ...flaws,
-      ...complaints
-        .filter((complaint) => !yaml.flaws.some((flaw) => flaw.path.length > 0 && isWithin(complaint.path, flaw.path)))
-        .map(({ path: at, part, message }) => problemAt(path, yaml.at(at, part), message, { document })),
-    ],
-    untold: yaml.flaws.length - flaws.length + more,
-  })
-  const identified = { position, ...(document !== undefined && { id: document }) }
-  if (kind === undefined) return { ...identified, ...told({ complaints: [kindComplaint(yaml.value)], more: 0 }) }
-  const checked = kind === 'SecretGrant' ? grantDocument(path, yaml) : keyDocument(path, yaml)
-  if ('complaints' in checked) return { ...identified, ...told(checked) }
-  if (flaws.length > 0) return { ...identified, ...told({ complaints: [], more: 0 }) }
-  return { ...identified, ...checked, untold: 0 }
+  const checked = checkDocument(path, kind, yaml)
+  if ('document' in checked && yaml.flaws.length === 0) {
+    return { kind: 'sound', id: checked.document.id, position, ...checked, untold: 0 }
+  }
+  const told = { position, ...explained(path, yaml, which?.id, 'document' in checked ? NOTHING_FOUND : checked) }
+  return which === undefined ? { kind: 'nameless', ...told } : { kind: 'unsound', id: which.id, ...told }
 }
 
+/** Flaws of the YAML first. What is found where one of them lies follows from it. */
+function explained(file: string, yaml: YamlDocument, document: string | undefined, { complaints, more }: Findings) {
+  const flaws = yaml.flaws.slice(0, MAX_PROBLEMS)
+  const own = complaints.filter(
+    (complaint) => !yaml.flaws.some(({ path }) => path.length > 0 && isWithin(complaint.path, path)),
+  )
+  return {
+    problems: [
+      ...flaws.map(({ position, message }) => problemAt(file, position, message, { document })),
+      ...own.map(({ path, part, message }) => problemAt(file, yaml.at(path, part), message, { document })),
+    ],
+    untold: yaml.flaws.length - flaws.length + more,
+  }
+}
+
+const NOTHING_FOUND: Findings = { complaints: [], more: 0 }
+
 type Checked = { readonly document: PolicyDocument; readonly problems: readonly PolicyProblem[] } | Findings
+
+function checkDocument(file: string, kind: Kind | undefined, yaml: YamlDocument): Checked {
+  if (kind === undefined) return { complaints: [kindComplaint(yaml.value)], more: 0 }
+  return kind === 'SecretGrant' ? grantDocument(file, yaml) : keyDocument(file, yaml)
+}
 
 function grantDocument(file: string, yaml: YamlDocument): Checked {
   const checked = check(secretGrantDocument, 'SecretGrant', yaml.value)
@@ -204,10 +223,6 @@ function kindComplaint(value: unknown): Complaint {
     part: 'value',
     message: `A document of a policy is a mapping whose kind is ${kinds}.${hint}`,
   }
-}
-
-function sum(counts: readonly number[]): number {
-  return counts.reduce((total, count) => total + count, 0)
 }
 
 function isWithin(path: Path, outer: Path): boolean {

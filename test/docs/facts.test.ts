@@ -16,8 +16,8 @@ describe('README.md', () => {
 
   it('shows policy documents that are taken without a problem', () => {
     const policy = page.blocks.find(({ text }) => /SecretGrant/.test(text))?.text ?? ''
-    expect(parseFile({ path: 'readme.yaml', text: policy }).problems).toEqual([])
-    expect(parseFile({ path: 'readme.yaml', text: policy }).documents).toHaveLength(2)
+    const documents = { length: 2 }
+    expect(parseFile({ path: 'readme.yaml', text: policy })).toMatchObject({ kind: 'read', problems: [], documents })
   })
 
   it('is read in five minutes', () => {

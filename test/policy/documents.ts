@@ -1,9 +1,11 @@
 /** Policy documents for tests: good ones, of which each test breaks what it is about. */
 import type { Identity } from '../../src/policy/decide.ts'
 import type { Policy, PolicyDocument } from '../../src/policy/in-force.ts'
-import { parsePolicy } from '../../src/policy/parse.ts'
+import type { PolicyFile } from '../../src/policy/parse.ts'
+import { parseFile } from '../../src/policy/parse.ts'
 import type { PolicyProblem } from '../../src/policy/problems.ts'
 import { formatProblem } from '../../src/policy/problems.ts'
+import { NOTHING_IN_FORCE, nextState } from '../../src/policy/state.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -44,6 +46,16 @@ export function reader(fields: Fields = {}): Fields {
 /** One file; JSON is YAML. */
 export function text(...documents: readonly unknown[]): string {
   return documents.map((document) => `${JSON.stringify(document)}\n`).join('---\n')
+}
+
+/** What the files mean to a keyhole that starts with them. */
+export function parsePolicy(files: readonly PolicyFile[]): {
+  readonly policy: Policy
+  readonly documents: readonly PolicyDocument[]
+  readonly problems: readonly PolicyProblem[]
+} {
+  const { policy, documents, problems } = nextState(NOTHING_IN_FORCE, files.map(parseFile))
+  return { policy, documents: [...documents.values()], problems }
 }
 
 /** @throws if there is any problem. */

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { policyOf } from '../../src/policy/in-force.ts'
-import { parsePolicy } from '../../src/policy/parse.ts'
-import { documentsOf, grant, policyFrom, reader, text, transitKey } from './documents.ts'
+import { documentsOf, grant, parsePolicy, policyFrom, reader, text, transitKey } from './documents.ts'
 
 describe('the hash of a policy', () => {
   it('is a SHA-256', () => {

@@ -1,27 +1,25 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { InForce } from '../../src/policy/last-good.ts'
-import { NOTHING_IN_FORCE, settle } from '../../src/policy/last-good.ts'
-import type { ParsedFile, PolicyFile } from '../../src/policy/parse.ts'
+import { nextInForce } from '../../src/policy/last-good.ts'
+import type { ParsedFile, PolicyFile, ReadFile } from '../../src/policy/parse.ts'
 import { parseFile } from '../../src/policy/parse.ts'
+import type { PolicyState } from '../../src/policy/state.ts'
+import { NOTHING_IN_FORCE, nextState } from '../../src/policy/state.ts'
 import { grant, lines, reader, text, transitKey } from './documents.ts'
 
 type Files = Readonly<Record<string, string | Exclude<PolicyFile, { readonly text: string }>>>
 
 /** What is in force after the directory held each of these in turn. */
-function inTurn(...states: readonly Files[]): InForce {
-  return states.reduce(
-    (previous, files) =>
-      settle(
-        previous,
-        Object.entries(files).map(([path, file]) => parseFile(typeof file === 'string' ? { path, text: file } : file)),
-      ),
-    NOTHING_IN_FORCE,
-  )
+function inTurn(...states: readonly Files[]): PolicyState {
+  return states.reduce((previous, files) => nextState(previous, parsedFrom(files)), NOTHING_IN_FORCE)
+}
+
+function parsedFrom(files: Files): readonly ParsedFile[] {
+  return Object.entries(files).map(([path, file]) => parseFile(typeof file === 'string' ? { path, text: file } : file))
 }
 
 /** Which version of each grant is in force, by the key its reader is granted. */
-function versions({ policy }: InForce): Record<string, unknown> {
+function versions({ policy }: PolicyState): Record<string, unknown> {
   return Object.fromEntries([...policy.grants].map(([id, { readers }]) => [id, readers[0]?.keys.toString()]))
 }
 
@@ -29,7 +27,7 @@ function version(keys: string, name = 'db'): Readonly<Record<string, unknown>> {
   return grant({ readers: [reader({ keys: [keys] })] }, name)
 }
 
-function messages({ problems }: InForce): readonly string[] {
+function messages({ problems }: PolicyState): readonly string[] {
   return lines(problems.filter(({ level }) => level === 'error'))
 }
 
@@ -37,6 +35,33 @@ const BROKEN = { ...version('bad'), extra: 1 }
 const NAMELESS = { kind: 'SecretGrant' }
 const NOT_YAML = 'a: [\n'
 const LOST = { path: 'a', unreadable: 'This cannot be read (EIO).', tree: false }
+
+describe('the verdict on a document', () => {
+  const of = (before: PolicyState, files: Files) =>
+    nextInForce(before, parsedFrom(files)).verdicts.map(({ id, outcome }) => `${id} ${outcome}`)
+  const before = inTurn({ a: text(version('1')) })
+
+  it.each<[situation: string, files: Files, outcome: 'taken' | 'kept' | undefined]>([
+    ['there once, and good', { a: text(version('2')) }, 'taken'],
+    ['there once, and good, in another file', { b: text(version('2')) }, 'taken'],
+    ['there, and broken', { a: text(BROKEN) }, 'kept'],
+    ['there twice in one file', { a: text(version('1'), version('1')) }, 'kept'],
+    ['there twice in two files', { a: text(version('1')), b: text(version('1')) }, 'kept'],
+    ['not there', { a: '' }, undefined],
+    ['not there, beside one that does not tell which it is', { a: text(NAMELESS) }, 'kept'],
+    ['not there, in a file that is not YAML', { a: NOT_YAML }, 'kept'],
+    ['there, in a file that is not YAML', { a: `${text(version('2'))}---\n${NOT_YAML}` }, 'kept'],
+    ['not there, in a file that cannot be read', { a: LOST }, 'kept'],
+    ['nowhere, since the directory is gone', { '.': { path: '.', unreadable: 'Gone.', tree: true } }, 'kept'],
+    ['in the subdirectory of another namespace', { 'bi/a': text(version('2')) }, undefined],
+  ])('is as the decision has it: %s', (_, files, outcome) => {
+    expect(of(before, files)).toEqual(outcome === undefined ? [] : [`SecretGrant payments/db ${outcome}`])
+    // Whatever would keep a version denies where there is none; what only a file's past could show is not seen then.
+    for (const verdict of of(NOTHING_IN_FORCE, files)) {
+      expect(verdict).toBe(`SecretGrant payments/db ${outcome === 'kept' ? 'denied' : outcome}`)
+    }
+  })
+})
 
 describe('a broken document', () => {
   it('keeps its last good version, and the rest of its file is taken', () => {
@@ -145,6 +170,12 @@ describe('a document that cannot be named', () => {
     )
   })
 
+  it('does not count what the file shows among what it may hide', () => {
+    const shown = inTurn({ a: text(version('1'), version('1', 'mail')) }, { a: text(BROKEN, NAMELESS) })
+    expect(versions(shown)).toEqual({ 'payments/db': '1', 'payments/mail': '1' })
+    expect(messages(shown)).toContainEqual(expect.stringMatching(/was to be removed: SecretGrant payments\/mail\.$/))
+  })
+
   it('keeps nothing that its file did not hold', () => {
     expect(versions(inTurn({ b: text(version('1')) }, { a: text(NAMELESS) }))).toEqual({})
   })
@@ -232,6 +263,14 @@ describe('a part of the directory that cannot be looked into', () => {
     })
     expect(versions(state)).toEqual({ 'payments/db': '1', 'payments/mail': '1' })
     expect(messages(state)[0]).toBe('payments:1:1: error: This directory cannot be read (EIO).')
+  })
+
+  it('is no file of which one could say that nothing is taken', () => {
+    const lost = (code: string): Files => ({ '.': { path: '.', unreadable: `It is lost (${code}).`, tree: true } })
+    expect(messages(inTurn({ d: '' }, lost('EIO'), lost('EACCES')))).toEqual([
+      '.:1:1: error: It is lost (EACCES).',
+      'd:1:1: error: Nothing of this file is taken.',
+    ])
   })
 
   it('may be all of it', () => {
@@ -379,13 +418,13 @@ describe('whatever happens to the files', () => {
   const directory: fc.Arbitrary<Directory> = fc.dictionary(fc.constantFrom('a', 'b', 'c'), sheet)
 
   // Every piece is parsed once, and files are put together of what came out: parsing has tests of its own.
-  const parsed = new Map<string, ParsedFile>()
-  function pieceOf(path: string, { name, keys, state }: Piece): ParsedFile {
+  const parsed = new Map<string, ReadFile>()
+  function pieceOf(path: string, { name, keys, state }: Piece): ReadFile {
     const document = { good: version(keys, name), broken: { ...version(keys, name), extra: 1 }, nameless: NAMELESS }[
       state
     ]
     const whole = text(document)
-    const known = parsed.get(path + whole) ?? parseFile({ path, text: whole })
+    const known = parsed.get(path + whole) ?? (parseFile({ path, text: whole }) as ReadFile)
     parsed.set(path + whole, known)
     return known
   }
@@ -394,23 +433,23 @@ describe('whatever happens to the files', () => {
       if (state === 'lost') return parseFile({ ...LOST, path })
       const made = pieces.map((each) => pieceOf(path, each))
       const documents = made.flatMap((each) => each.documents)
-      const named = made.flatMap((each) => each.named)
+      const unsound = made.flatMap((each) => each.unsound)
       const nameless = made.flatMap((each) => each.nameless)
-      const file = { path, tree: false, tokens: 0, problems: [], nameless }
+      const file = { path, tokens: 0, problems: [] }
       return state === 'good'
-        ? { ...file, readable: true, documents, named }
-        : { ...file, readable: false, documents: [], named: [...documents, ...named] }
+        ? { ...file, kind: 'read', documents, unsound, nameless }
+        : { ...file, kind: 'broken', named: [...documents, ...unsound] }
     })
   }
   const run = (states: readonly Directory[]) =>
-    states.reduce((previous, written) => settle(previous, files(written)), NOTHING_IN_FORCE)
+    states.reduce((previous, written) => nextState(previous, files(written)), NOTHING_IN_FORCE)
   const RUNS = { seed: 20261122, numRuns: 1000 }
 
   it('in force is a version that is there, once and good, or the one that was in force before', () => {
     fc.assert(
       fc.property(fc.array(directory, { maxLength: 3 }), directory, (past, now) => {
         const before = versions(run(past))
-        const current = versions(settle(run(past), files(now)))
+        const current = versions(nextState(run(past), files(now)))
         const readable = Object.values(now)
           .filter(({ state }) => state === 'good')
           .flatMap(({ pieces }) => pieces)
@@ -444,10 +483,10 @@ describe('whatever happens to the files', () => {
     )
     fc.assert(
       fc.property(fc.array(directory, { maxLength: 2 }), directory, damage, (past, now, done) => {
-        const state = settle(run(past), files(now))
-        const broken = settle(state, files(done.reduce(damaged, now)))
+        const state = nextState(run(past), files(now))
+        const broken = nextState(state, files(done.reduce(damaged, now)))
         expect(versions(broken)).toEqual(versions(state))
-        expect(versions(settle(broken, files(now)))).toEqual(versions(state))
+        expect(versions(nextState(broken, files(now)))).toEqual(versions(state))
       }),
       RUNS,
     )
@@ -456,10 +495,10 @@ describe('whatever happens to the files', () => {
   it('to look again changes nothing, and the order of files is nothing', () => {
     fc.assert(
       fc.property(fc.array(directory, { maxLength: 2 }), directory, (past, now) => {
-        const state = settle(run(past), files(now))
-        const again = settle(state, files(now))
+        const state = nextState(run(past), files(now))
+        const again = nextState(state, files(now))
         expect(again.policy.hash).toBe(state.policy.hash)
-        expect(settle(run(past), files(now).reverse()).policy.hash).toBe(state.policy.hash)
+        expect(nextState(run(past), files(now).reverse()).policy.hash).toBe(state.policy.hash)
       }),
       RUNS,
     )

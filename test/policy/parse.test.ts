@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseFile, parsePolicy } from '../../src/policy/parse.ts'
+import { parseFile } from '../../src/policy/parse.ts'
 import { formatProblem } from '../../src/policy/problems.ts'
-import { grant, lines, reader, text, transitKey } from './documents.ts'
+import { grant, lines, parsePolicy, reader, text, transitKey } from './documents.ts'
 
 function problemsOf(text: string): readonly string[] {
   return lines(parsePolicy([{ path: 'p.yaml', text }]).problems)
@@ -134,8 +134,6 @@ spec:
 })
 
 describe('which document it is', () => {
-  const named = (text: string) => parseFile({ path: 'p.yaml', text }).named.map(({ id }) => id)
-
   it.each([
     [
       'a wrong field beside its names',
@@ -150,7 +148,11 @@ describe('which document it is', () => {
     ],
     ['an alias elsewhere', `${HEAD}kind: TransitKey\nmetadata: {name: a}\nspec: *x`, 'TransitKey a'],
   ])('can be told in spite of %s', (_, written, id) => {
-    expect(named(written)).toEqual([id])
+    expect(parseFile({ path: 'p.yaml', text: written })).toMatchObject({
+      kind: 'read',
+      unsound: [{ id }],
+      nameless: [],
+    })
   })
 
   it.each([
@@ -175,15 +177,20 @@ describe('which document it is', () => {
     ],
     ['it is a list', '[]'],
   ])('cannot be told when %s', (_, written) => {
-    const parsed = parseFile({ path: 'p.yaml', text: written })
-    expect(parsed).toMatchObject({ readable: true, named: [], documents: [] })
-    expect(parsed.nameless).toHaveLength(1)
+    expect(parseFile({ path: 'p.yaml', text: written })).toMatchObject({
+      kind: 'read',
+      documents: [],
+      unsound: [],
+      nameless: { length: 1 },
+    })
   })
 
   it('is told of documents in a broken file too, though none of them is taken', () => {
-    const parsed = parseFile({ path: 'p.yaml', text: `${text(grant(), transitKey())}---\na: [\n` })
-    expect(parsed).toMatchObject({ readable: false, documents: [] })
-    expect(parsed.named.map(({ id }) => id)).toEqual(['SecretGrant payments/db', 'TransitKey payments'])
+    const written = text(grant(), transitKey({ mount: '/x' }), grant({}, 'db', 'bi'))
+    expect(parseFile({ path: 'p.yaml', text: `${written}---\na: [\n` })).toMatchObject({
+      kind: 'broken',
+      named: [{ id: 'SecretGrant payments/db' }, { id: 'TransitKey payments' }, { id: 'SecretGrant bi/db' }],
+    })
   })
 })
 

@@ -12,7 +12,7 @@ function large(directory: string, count: number): readonly PolicyFile[] {
 
 async function refused(files: readonly PolicyFile[]): Promise<readonly string[]> {
   const parsed = await fileParser()(files)
-  return parsed.filter(({ readable }) => !readable).map(({ path }) => path)
+  return parsed.filter(({ kind }) => kind === 'broken').map(({ path }) => path)
 }
 
 describe('the tokens that files may have together', () => {
@@ -27,7 +27,7 @@ describe('the tokens that files may have together', () => {
   it('are told, and the file is one that cannot be read', async () => {
     const grants = { path: 'a/y', text: text(grant({}, 'db', 'a')) }
     const last = (await fileParser()([...large('a/', 6), grants])).at(-1)
-    expect(last).toMatchObject({ path: 'a/y', readable: false, tree: false, documents: [] })
+    expect(last).toMatchObject({ path: 'a/y', kind: 'broken', named: [] })
     expect(last?.problems.map(({ message }) => message)).toEqual([
       'The files before this one hold all that a directory may hold: shorten them.',
     ])
@@ -44,7 +44,7 @@ describe('a file that was parsed before', () => {
       expect(file).toBe(first[index])
     }
     const fewer = await parse(files.slice(1))
-    expect(fewer.map(({ readable }) => readable)).toEqual(Array.from({ length: 7 }, () => true))
+    expect(fewer.map(({ kind }) => kind)).toEqual(Array.from({ length: 7 }, () => 'read'))
     expect(fewer[0]).toBe(first[1])
   })
 })

@@ -2,17 +2,17 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/policy/decide.ts'
 import { decide } from '../../src/policy/decide.ts'
-import type { InForce } from '../../src/policy/last-good.ts'
-import { NOTHING_IN_FORCE, settle } from '../../src/policy/last-good.ts'
 import type { PolicyFile } from '../../src/policy/parse.ts'
 import { parseFile } from '../../src/policy/parse.ts'
+import type { PolicyState } from '../../src/policy/state.ts'
+import { NOTHING_IN_FORCE, nextState } from '../../src/policy/state.ts'
 import { grant, lines, reader, text, transitKey } from './documents.ts'
 
 type Files = Readonly<Record<string, string | Exclude<PolicyFile, { readonly text: string }>>>
 
 /** What is in force after the directory held each of these in turn. */
-function inTurn(...states: readonly Files[]): InForce {
-  return states.reduce((previous, files) => settle(previous, Object.entries(files).map(parsed)), NOTHING_IN_FORCE)
+function inTurn(...states: readonly Files[]): PolicyState {
+  return states.reduce((previous, files) => nextState(previous, Object.entries(files).map(parsed)), NOTHING_IN_FORCE)
 }
 
 const known = new Map<string, ReturnType<typeof parseFile>>()
@@ -27,11 +27,11 @@ function version(keys: string, namespace = 'payments', name = 'db') {
   return grant({ readers: [reader({ keys: [keys] })] }, name, namespace)
 }
 
-function inForce({ policy }: InForce): Record<string, unknown> {
+function inForce({ policy }: PolicyState): Record<string, unknown> {
   return Object.fromEntries([...policy.grants].map(([id, { readers }]) => [id, readers[0]?.keys.toString()]))
 }
 
-function messages({ problems }: InForce): readonly string[] {
+function messages({ problems }: PolicyState): readonly string[] {
   return lines(problems.filter(({ level }) => level === 'error'))
 }
 
@@ -178,7 +178,7 @@ describe('whatever lies in a/', () => {
     .map(([keys, others]): Files => ({ ...keys, ...others }))
   const me: Identity = { namespace: 'b', serviceAccount: 'api', uid: 'u', pod: { name: 'p', uid: 'q' } }
 
-  function decidedForB({ policy }: InForce) {
+  function decidedForB({ policy }: PolicyState) {
     return ['db', 'mail'].map((name) => decide(policy, me, { namespace: 'b', name }, undefined, 0))
   }
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { KeyholeError } from '../../src/errors.ts'
-import { parsePolicy } from '../../src/policy/parse.ts'
 import type { Ask } from '../../src/services/authorize.ts'
 import { authorizer } from '../../src/services/authorize.ts'
+import { parsePolicy } from '../policy/documents.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { callerOf } from './permits.ts'
 
