@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
 import type { PolicyChange, PolicyOptions } from '../../src/policy/current.ts'
-import { openPolicy, PolicyDirectoryError } from '../../src/policy/current.ts'
+import { openPolicy, PolicyDirectoryError, requirePolicyDirectory } from '../../src/policy/current.ts'
 import { DIRECTORY_BOUNDS } from '../../src/policy/directory.ts'
 import type { PolicyProblem } from '../../src/policy/problems.ts'
 import { virtualClock } from '../virtual-clock.ts'
@@ -70,6 +70,15 @@ describe('at the start', () => {
     const opening = opened({}, { directory: '/absent' })
     await expect(opening).rejects.toThrow(PolicyDirectoryError)
     await expect(opening).rejects.toThrow('The policy directory /absent does not exist. Mount the ConfigMap')
+  })
+
+  it('a directory can be asked for beforehand, with the same error', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keyhole-policy-'))
+    await expect(requirePolicyDirectory(directory)).resolves.toBeUndefined()
+    rmSync(directory, { recursive: true })
+    const absent = requirePolicyDirectory(directory)
+    await expect(absent).rejects.toThrow(PolicyDirectoryError)
+    await expect(absent).rejects.toThrow(`The policy directory ${directory} does not exist. Mount the ConfigMap`)
   })
 
   it('an empty directory is a policy that grants nothing, and says so', async () => {
