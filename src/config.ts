@@ -1,9 +1,9 @@
 /**
- * The only reader of the environment. Everything is read once, every complaint comes at once, and no complaint quotes
- * a value: somebody may have pasted a token there.
+ * The environment, read once and only here. All complaints come together, and none quotes a value: somebody may have
+ * pasted a token there.
  *
- * No name ends in `_PORT` or begins with `KEYHOLE_SERVICE`: a Service named `keyhole` puts such variables into every
- * pod of its namespace, and they must neither mean anything here nor stop the start.
+ * No setting ends in `_PORT` or begins with `KEYHOLE_SERVICE`: a Service named `keyhole` puts such variables into every
+ * pod of its namespace, and they must neither mean anything here nor prevent the start.
  */
 import { isIP } from 'node:net'
 import * as z from 'zod'
@@ -41,13 +41,13 @@ const origin = z
   .transform((url) => url.origin)
 
 const file = z.string().startsWith('/', 'must be an absolute path')
-// As policy documents and external/ take them: what would be refused at every login must not start.
+// The same rules as in policy documents and in external/: a role that every login would refuse must fail at start.
 const vaultName = z.string().regex(VAULT_NAME, VAULT_NAME_RULE)
 const vaultPath = z.string().regex(VAULT_PATH, VAULT_PATH_RULE)
 
 const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount'
 
-/** Every variable: how it is read, what it is without it, and what it is for. docs/reference/configuration.md is made of this. */
+/** Every variable: how it is read, its default, and what it is for. docs/reference/configuration.md is generated from this. */
 export const SETTINGS = {
   KEYHOLE_REALM: z
     .string({ error: 'is required: the name of this cluster, part of every Transit context' })
@@ -230,7 +230,7 @@ function unknownNames(names: readonly string[]): string[] {
     .map((name) => `${printable(name)} is not a setting.${didYouMean(name, known)}`)
 }
 
-/** A name may be anything but `=`; what is pasted as one is cut short, and ends no line. */
+/** A name may hold anything but `=`. Whatever was pasted as one is cut short and stays on one line. */
 function printable(name: string): string {
   return quoted(name).slice(1, -1)
 }
@@ -239,7 +239,7 @@ type Given = Readonly<Record<string, string | undefined>>
 
 function kubernetesUrlOf(given: Given, complaints: string[]): string | undefined {
   const url = given['KEYHOLE_KUBERNETES_URL']
-  // A malformed one has its own complaint by now.
+  // If it is malformed, there is a complaint about it already.
   if (url !== undefined) return URL.parse(url)?.origin
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = given
   if (host === undefined || port === undefined) {

@@ -1,38 +1,38 @@
-/** Words for whoever reads a message: what was written, made safe to print, and what was probably meant. */
+/** Text for messages: what was written, made safe to print, and what was probably meant. */
 
-/** As messages show it: bounded, and with nothing in it that could forge a line of a log or hide in one. */
+/** A word as messages show it: bounded, and with nothing in it that could forge a log line or hide in one. */
 export function quoted(word: string): string {
   const short = word.length > MAX_SHOWN ? `${word.slice(0, MAX_SHOWN)}…` : word
   return JSON.stringify(short).replace(UNPRINTABLE, escaped)
 }
 
-/** Printable ASCII on one line, the rest as `\uXXXX`. Only strings of JSON hold such characters, and there an escape means the same. */
+/** Escapes all but printable ASCII as `\uXXXX`. JSON stays the same document: only its strings hold other characters. */
 export function ascii(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, escaped)
 }
 
-/** `a, b, c and 4 more`: for lines that stay lines. */
+/** `a, b, c and 4 more`, to keep lines short. */
 export function listed(names: readonly string[], most = 5): string {
   const shown = names.slice(0, most).join(', ')
   return names.length <= most ? shown : `${shown} and ${names.length - most} more`
 }
 
-/** As a shell takes it for one word. */
+/** Quoted, if necessary, so that a shell takes it as one word. */
 export function shellWord(text: string): string {
   return /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }
 
-/** ` Did you mean "x"?`, or nothing. Begins with a space, so that it may follow any sentence. */
+/** ` Did you mean "x"?`, or nothing. Begins with a space, so that it can follow any sentence. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const meant = nearest(word, candidates)
   return meant === undefined ? '' : ` Did you mean ${quoted(meant)}?`
 }
 
-/** The candidate that `word` is probably a slip of, among the first few hundred; undefined if it resembles none. */
+/** The candidate that `word` is probably a misspelling of, among the first 200; undefined if it resembles none. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > MAX_COMPARED) return undefined
   let best: string | undefined
-  // A slip or two in a long word, one in a short word, never a wholly different one.
+  // One slip in a short word, more in a longer one, but never so many that nothing of the word is left.
   let within = Math.min(Math.max(1, Math.floor(word.length / 3)), word.length - 1)
   let left = MAX_CANDIDATES
   for (const candidate of candidates) {
@@ -51,7 +51,7 @@ const MAX_COMPARED = 64
 const MAX_CANDIDATES = 200
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
-/** `\uXXXX` for each UTF-16 unit: a character beyond U+FFFF has two. */
+/** `\uXXXX` for each UTF-16 unit; a character above U+FFFF has two. */
 function escaped(char: string): string {
   return char
     .split('')
@@ -76,7 +76,7 @@ function slips(a: string, b: string, max: number): number {
       row[j] = count
       least = Math.min(least, count)
     }
-    // It only grows from here, but for a swap with the row before.
+    // It can only grow from here, except by a swap with the row before.
     if (least > max + 1) return max + 1
     ;[beforeLast, last, row] = [last, row, beforeLast]
   }

@@ -1,4 +1,4 @@
-/** What the verbs share that work from a directory of policy documents: its flags, and reading it whole or not at all. */
+/** Shared by the verbs that read a policy directory: their flags, and the policy itself, whole or not at all. */
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { namespacedName } from '../label.ts'
@@ -28,7 +28,7 @@ export interface PolicyAsked extends Identities {
   readonly policy: string
 }
 
-/** @param complaints gets what is wrong, in sentences; what is returned is then of no use. */
+/** @param complaints receives what is wrong, in sentences. If there is anything, the result is meaningless. */
 export function readPolicyFlags(flags: Flags, complaints: string[]): PolicyAsked {
   const policy = flags.value('policy')
   if (policy === undefined) complaints.push('--policy is required: the directory of the policy documents.')
@@ -45,7 +45,7 @@ function accountOf(text: string): ServiceAccount {
   return { namespace, name }
 }
 
-/** The same flags again, as one types them; without those that say what is so anyway. */
+/** The same flags as one would type them, without those that have their default. */
 export function policyFlagsText({ policy, reader, rotator }: PolicyAsked): readonly string[] {
   const identity = (name: 'reader' | 'rotator', { namespace, name: of }: ServiceAccount) => {
     const text = `${namespace}/${of}`
@@ -59,7 +59,7 @@ export function policyFlagsText({ policy, reader, rotator }: PolicyAsked): reado
 }
 
 /**
- * The policy; undefined if there are complaints, from before or about it. Whatever is wrong with a document of it is told with its place.
+ * The policy, or undefined if there are complaints, earlier ones included. Prints what is wrong with each document, and where.
  *
  * @param complaints as above.
  */
@@ -76,7 +76,7 @@ export async function policyOrComplaint(
     const problems = source.problems()
     tellProblems(directory, problems, screen)
     const policy = source.current()
-    // Whoever names a wrong directory does not mean to take all rights away.
+    // Somebody who names the wrong directory does not mean to revoke everything.
     const isEmpty = policy.grants.size + policy.transitKeys.size === 0
     if (isEmpty || problems.some(({ level }) => level === 'error')) complaints.push('the policy is refused.')
     return complaints.length > 0 ? undefined : policy

@@ -1,16 +1,16 @@
 /**
- * The only writer of text. What is printed comes from peers, files and arguments, and a terminal obeys control characters:
- * nothing but printable ASCII leaves, and no text can end its line.
+ * The only writer of text. What is printed comes from peers, files and arguments, and a terminal obeys control characters.
+ * So only printable ASCII is written, and no text can end its line.
  */
 import { ascii } from '../words.ts'
 import type { Environment, Output } from './world.ts'
 
 export interface Screen {
-  /** A line of its own, below whatever is being redrawn. */
+  /** Prints a line of its own, below what was last redrawn. */
   line(text: string, style?: Style): void
-  /** In place of what was last redrawn; cut to the width. On a terminal only. */
+  /** Replaces what was last redrawn; cut to the width. Only on a terminal. */
   redraw(text: string): void
-  /** What was last redrawn stays. */
+  /** Keeps what was last redrawn: the next text goes below it. */
   leave(): void
   readonly isTerminal: boolean
   readonly width: number
@@ -33,8 +33,7 @@ export function openScreen(output: Output, environment: Environment): Screen {
 
   return {
     isTerminal,
-    // A full last column makes some terminals wrap.
-    // And some say that they have none.
+    // Some terminals wrap when the last column is full, and some say that they have no columns.
     width: Math.max(20, (output.columns || DEFAULT_COLUMNS) - 1),
     line(text, style = 'plain') {
       const shown = ascii(text)
@@ -50,7 +49,7 @@ export function openScreen(output: Output, environment: Environment): Screen {
   }
 }
 
-/** One JSON document on a line, as harmless as a line of text, and still the same document. */
+/** One JSON document on one line, escaped like any text and still the same document. */
 export function jsonLine(value: unknown): string {
   return `${ascii(JSON.stringify(value))}\n`
 }

@@ -1,6 +1,6 @@
 /**
- * One request to Vault. The SDK's generic `read` and `write` make it; its transport is replaced by our Send, because its
- * own follows redirects with the token, takes proxies from the environment and loses keep-alive.
+ * One request to Vault, made with the SDK's generic `read` and `write`. Its transport is replaced by our Send, because its
+ * own follows redirects with the token, takes proxies from the environment, and does not keep connections alive.
  */
 import nodeVault from 'node-vault'
 import { UpstreamError } from '../errors.ts'
@@ -16,7 +16,7 @@ export interface VaultOptions {
   readonly namespace?: string
 }
 
-/** Both answer with the body of a 200, which the receiver wipes. @throws UpstreamError */
+/** Both return the body of a 200, which the caller must wipe. @throws UpstreamError */
 export interface VaultClient {
   read(path: string, call: Call): Promise<Buffer>
   write(path: string, data: object, call: Call): Promise<Buffer>
@@ -40,10 +40,10 @@ export function openClient({ send, namespace }: VaultOptions): VaultClient {
   }
 }
 
-/** What one batch may hold; Vault's own bound is the size of the request. */
+/** How many items one batch may hold. Vault itself bounds only the size of the request. */
 export const MAX_ITEMS = 250
 
-/** A name that stays one segment of the path. */
+/** Whether the name stays one segment of the path. */
 export function isName(name: string): boolean {
   return VAULT_NAME.test(name)
 }

@@ -1,5 +1,5 @@
 /**
- * The policy in force. Read from a directory at start, then again on every hint of a change and every 10 s, since
+ * The policy in force. It is read from a directory at start, then again on every hint of a change, and every 10 s because
  * hints get lost. Whatever happens to the directory later, the last good versions stay in force.
  */
 import { isDeepStrictEqual } from 'node:util'
@@ -21,14 +21,14 @@ import { directoryHints } from './watch.ts'
 export interface PolicyOptions {
   readonly directory: string
   readonly clock: Clock
-  /** Also look when the file system tells of a change. */
+  /** Also look when the file system reports a change. */
   readonly watch: boolean
-  /** Another policy is in force. Called after it is; must not throw. Not called for the first one. */
+  /** Called once another policy is in force, but not for the first one. Must not throw. */
   readonly changed: (change: PolicyChange) => void
-  /** Other problems than before, possibly none. Called for the first policy too, if it has any; must not throw. */
+  /** Called when the problems change, with what they are now, possibly none; at start only if there are any. Must not throw. */
   readonly reported?: (problems: readonly PolicyProblem[]) => void
   readonly recheckMs?: number
-  /** How long to wait after a hint: hints come in bursts, and files are written in pieces. */
+  /** How long to wait after a hint, because hints come in bursts and files are written in pieces. */
   readonly settleMs?: number
   readonly disk?: Disk
   readonly bounds?: DirectoryBounds
@@ -48,14 +48,14 @@ export interface PolicyChange {
 export interface PolicySource {
   current(): Policy
   problems(): readonly PolicyProblem[]
-  /** How many documents are not taken as they are written now. */
+  /** How many documents are not in force as they are now written. */
   refused(): Refused
-  /** Looks now. Resolves once what was there at the time of the call, or later, is in force. */
+  /** Looks now. Resolves once the state at the time of the call, or a later one, is in force. */
   recheck(): Promise<void>
   close(): void
 }
 
-/** There is no policy to start with; the message says what to do. */
+/** There is no policy to start with. The message says what to do. */
 export class PolicyDirectoryError extends Error {
   override readonly name = 'PolicyDirectoryError'
 }
@@ -104,7 +104,7 @@ export async function openPolicy(options: PolicyOptions): Promise<PolicySource> 
   }
 
   function recheck(): Promise<void> {
-    // A pass that has begun may have read its files already: it does not count for who asks now.
+    // A pass that is under way may already have read its files, so this caller needs another one.
     again = true
     running ??= run().finally(() => {
       running = undefined
@@ -143,7 +143,7 @@ export async function requirePolicyDirectory(directory: string): Promise<void> {
   if ('lost' in content) throw new PolicyDirectoryError(content.lost)
 }
 
-/** A directory that is gone after the start may come back: as long as it is away, nothing in it counts as removed. */
+/** A directory that disappears after the start may come back. Until then, nothing in it counts as removed. */
 function orLost(directory: string, found: DirectoryContent | DirectoryLoss): DirectoryContent {
   if (!('lost' in found)) return found
   return { files: [{ path: '.', unreadable: found.lost, tree: true }], directories: [directory] }

@@ -1,7 +1,7 @@
 /**
- * The decision: may this ServiceAccount read these keys of this grant, now? Pure and total; it takes a policy, an
- * identity that somebody else has proven, and the time. Callers see one refusal for every `why`: reasons are for
- * the operator.
+ * The decision: may this ServiceAccount read these keys of this grant, now? Pure and total: it takes a policy, an
+ * identity that was proven elsewhere, and the time. Callers see the same refusal for every `why`; reasons are for the
+ * operator.
  */
 import type { Condition } from './conditions.ts'
 import { conditionOf } from './conditions.ts'
@@ -21,13 +21,13 @@ export interface Identity {
 export interface Granted {
   /** The grant. */
   readonly secret: { readonly namespace: string; readonly name: string }
-  /** The Secret it names: always of the same namespace. */
+  /** The Secret that it names, always in the same namespace. */
   readonly place: { readonly namespace: string; readonly secret: string }
   readonly format: 'json' | 'files'
   /** Present exactly when the format is json. */
   readonly dataKey?: string
   readonly keys: ReadonlySet<string> | 'all'
-  /** The keys asked for, sorted and distinct, every one of them granted; undefined: all that are granted. */
+  /** The keys asked for, sorted and distinct, all of them granted; undefined: all that are granted. */
   readonly selection: readonly string[] | undefined
   readonly transitKey: TransitKey
 }
@@ -44,7 +44,7 @@ export type Why =
 export type Decision = { readonly granted: Granted } | { readonly why: Why } | { readonly condition: Condition }
 
 /**
- * @param asked the grant, by its own namespace and name.
+ * @param asked the grant's own namespace and name.
  * @param selection keys asked for; undefined: all that are granted.
  * @returns `condition` (the grant cannot be served) only to an identity that is a reader of all it asks for.
  */
@@ -56,7 +56,7 @@ export function decide(
   nowMs: number,
 ): Decision {
   const id = grantId(asked)
-  // The caller's own entries first: a grant that does not exist and one of somebody else cost the same two look-ups.
+  // The caller's own entries first, so that a missing grant and somebody else's cost the same two look-ups.
   const entries = entriesOf(policy, identity).get(id) ?? []
   const grant = policy.grants.get(id)
   if (grant === undefined) return { why: 'no-such-grant' }
@@ -80,7 +80,7 @@ export function decide(
   }
 }
 
-/** The keys that this identity may rotate, by name. One refusal, whichever term it fails. */
+/** The keys that this identity may rotate, sorted by name. */
 export function rotatable(policy: Policy, identity: Identity): readonly TransitKey[] {
   return [...policy.transitKeys.values()]
     .filter(({ rotation }) => rotation.admins.some((admin) => isAdmin(admin, identity)))
@@ -135,12 +135,12 @@ function keysOf(entries: readonly Reader[], identity: Identity, nowMs: number): 
   return new Set(live.flatMap(({ keys }) => keys))
 }
 
-/** A reader of no key is none: there would be nothing to disclose, and a decryption for it. */
+/** A reader of no keys is no reader: keyhole would decrypt and have nothing to disclose. */
 function isNone(keys: ReadonlySet<string> | 'all'): boolean {
   return keys !== 'all' && keys.size === 0
 }
 
-/** Of several entries, what the one that came furthest failed. */
+/** If there are several entries, the term at which the one that got furthest failed. */
 function refusalOf(entries: readonly Reader[], identity: Identity, nowMs: number): Why {
   const reasons = entries.map((entry) => failing(entry, identity, nowMs))
   return ORDER.findLast((reason) => reasons.includes(reason)) ?? 'not-a-reader'
@@ -153,7 +153,7 @@ function failing(entry: Reader, identity: Identity, nowMs: number): (typeof ORDE
   if (identity.serviceAccount === 'default' && !entry.allowDefault) return 'default-service-account'
   if (entry.uid !== undefined && entry.uid !== identity.uid) return 'other-uid'
   if (entry.podBound && identity.pod === undefined) return 'not-pod-bound'
-  // Written so that a time that is no number expires it.
+  // Written so that the entry also expires if the time is not a number.
   if (entry.until !== undefined && !(nowMs < entry.until)) return 'reader-expired'
   return undefined
 }

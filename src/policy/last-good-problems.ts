@@ -1,4 +1,4 @@
-/** What the authors of a policy are told once last-good.ts has judged their documents. Nothing is decided here. */
+/** What the authors of a policy are told about the verdicts of last-good.ts. Nothing is decided here. */
 import { didYouMean, listed, quoted } from '../words.ts'
 import type { Condition } from './conditions.ts'
 import { conditionOf } from './conditions.ts'
@@ -16,13 +16,13 @@ import { MAX_HELD, positionOf, shownIn } from './sightings.ts'
 import type { Position } from './yaml.ts'
 import { START } from './yaml.ts'
 
-/** Of thousands of problems few are shown, and only those are written. */
+/** There may be thousands of problems. Only the few that are shown get written. */
 interface Unwritten {
   readonly file: string
   readonly write: () => PolicyProblem
 }
 
-/** @param before the homes that `next` was made from. @param policy the documents of `next`. */
+/** @param before the homes that `next` was computed from. @param policy made from the documents of `next`. */
 export function problemsOf(
   files: readonly ParsedFile[],
   before: LastGood['homes'],
@@ -42,7 +42,7 @@ export function problemsOf(
   return problems.shown()
 }
 
-/** By path, the ids of documents that stay in force since the file may hide them. */
+/** By path, the ids of documents that stay in force because the file may hide them. */
 type Unseen = ReadonlyMap<string, readonly string[]>
 
 function unseenIn(verdicts: readonly Verdict[]): Unseen {
@@ -60,7 +60,7 @@ function ownOf({ path, problems }: ParsedFile): readonly Unwritten[] {
   return problems.map((problem) => ({ file: path, write: () => problem }))
 }
 
-/** What of a file is not taken, other than documents that tell which they are. */
+/** What is not taken from a file, apart from documents that can be identified: those have verdicts. */
 function untakenOf(
   file: ParsedFile,
   before: LastGood['homes'],
@@ -93,7 +93,7 @@ function unread(path: string, keptUnseen: Unseen): Unwritten {
   return { file: path, write: () => problemAt(path, START, message) }
 }
 
-/** Begins with a space, so that it may follow any sentence. */
+/** Begins with a space, so that it can follow any sentence. */
 function staying(path: string, keptUnseen: Unseen): string {
   const ids = keptUnseen.get(path)
   if (ids === undefined) return ''
@@ -128,7 +128,7 @@ const CONSEQUENCES = {
   denied: 'There is no good version of it: it is denied.',
 }
 
-/** Other places that a problem names. Each of n copies naming each other one would be n² of them. */
+/** How many other places a problem names. If each of n copies named all the others, that would be n² names. */
 const MAX_PLACES = 3
 
 function alsoAt(places: readonly string[], others: number): string {
@@ -136,7 +136,7 @@ function alsoAt(places: readonly string[], others: number): string {
   return `It is also ${places.join(', and ')}${more}: ${others === 1 ? 'neither' : 'none'} is taken.`
 }
 
-/** As many as any problem may name, and the one that it is about. */
+/** Enough for any problem: the most that it names, and the place that it is about. */
 function firstPlaces(sightings: readonly Sighting[]): readonly string[] {
   const places: string[] = []
   for (const { file, positions, hidden } of sightings) {
@@ -157,7 +157,7 @@ function emptinessOf({ documents }: NextInForce): readonly Unwritten[] {
   return [{ file: '.', write: () => problemAt('.', START, message, { level: 'warning' }) }]
 }
 
-/** Grants that are in force, and whose Transit key keeps them from being served. */
+/** Grants that are in force but cannot be served because of their Transit key. */
 function unservableIn(policy: Policy, documents: Iterable<PolicyDocument>): readonly Unwritten[] {
   const guess = boundedGuesses(policy.transitKeys.keys())
   return [...documents].flatMap((document) => {
@@ -187,7 +187,7 @@ function unservable(condition: Condition, grant: SecretGrant, guess: (word: stri
 
 const MAX_GUESSES = 20
 
-/** What words were meant, for a few of them: when a key's document breaks, thousands of grants may miss it at once. */
+/** Guesses what was meant, for the first few words only: when a key's document breaks, thousands of grants may miss it. */
 function boundedGuesses(candidates: Iterable<string>): (word: string) => string {
   const names = [...candidates]
   const known = new Map<string, string>()

@@ -1,21 +1,21 @@
 /**
- * What is in force once these files are read. A document that is not sound, or that is there twice, changes nothing:
- * its last good version stays, and where there was none it is denied. A document that is no longer there is gone,
- * unless it may be hidden in something that cannot be read.
+ * What is in force after these files were read. A document that is broken, or that appears twice, changes nothing: its
+ * last good version stays in force, and if there is none the document is denied. A document that has disappeared is no
+ * longer in force, unless something that cannot be read may still hold it.
  *
- * The rule behind each choice: to break a document must never take effect as if somebody had written one. See
- * decisions/20261122-policy-last-good.md. What is said about it is in last-good-problems.ts.
+ * The rule behind each choice: breaking a document must never have the effect of writing one. See
+ * decisions/20261122-policy-last-good.md. The words for all this are in last-good-problems.ts.
  */
 import type { PolicyDocument } from './in-force.ts'
 import type { ParsedFile } from './parse.ts'
 import type { Home, Sighting, Sightings } from './sightings.ts'
 import { homeOf, positionOf, sightingsIn, sightingsInLost } from './sightings.ts'
 
-/** All that is remembered from one look at the directory to the next. */
+/** All that is remembered between two looks at the directory. */
 export interface LastGood {
   /** What is in force, by id. */
   readonly documents: ReadonlyMap<string, PolicyDocument>
-  /** By path of the file. */
+  /** By the path of each file. */
   readonly homes: ReadonlyMap<string, Home>
 }
 
@@ -24,7 +24,7 @@ export interface NextInForce extends LastGood {
   readonly verdicts: readonly Verdict[]
 }
 
-/** On one document: this version is taken, its last good one is kept, or there is none and it is denied. */
+/** Either the version in the files is taken, or the last good one is kept, or there is none and the document is denied. */
 export type Verdict =
   | { readonly id: string; readonly outcome: 'taken'; readonly document: PolicyDocument }
   | { readonly id: string; readonly outcome: 'kept'; readonly document: PolicyDocument; readonly sightings: Sighted }
@@ -50,7 +50,7 @@ function seenIn(file: ParsedFile, { homes }: LastGood): readonly SeenInFile[] {
   return homesUnder(file.path, homes).map(([path, home]) => [path, sightingsInLost(path, home)])
 }
 
-/** The files that were in a part of the directory. If it cannot be looked into, each may still be there. */
+/** The files that were last seen in a part of the directory. If it cannot be listed now, each may still be there. */
 export function homesUnder(tree: string, homes: LastGood['homes']): readonly (readonly [path: string, Home])[] {
   return [...homes].filter(([path]) => tree === '.' || path.startsWith(`${tree}/`))
 }
@@ -74,12 +74,12 @@ function verdictOn(id: string, sightings: Sighted, last: PolicyDocument | undefi
   return { id, outcome: 'kept', document: movedTo(sightings[0], last), sightings }
 }
 
-/** The document, if it is there once and sound, and nothing may hide another one. */
+/** The document, if there is exactly one copy, it is sound, and no file may hide another. */
 function onlyOne([first, ...others]: Sighted): PolicyDocument | undefined {
   return first.hidden === 0 && others.length === 0 ? first.document : undefined
 }
 
-/** Problems are shown where the document is now, not where its last good version once was. */
+/** Problems point to where the document is now, not to where its last good version was. */
 function movedTo(sighting: Sighting, last: PolicyDocument): PolicyDocument {
   const moved = { file: sighting.file, position: positionOf(sighting) }
   return last.kind === 'SecretGrant' ? { ...last, ...moved, transitKeyPosition: moved.position } : { ...last, ...moved }

@@ -1,8 +1,7 @@
 /**
- * Files -> documents and problems. Nothing here throws over what a file holds: what is not good is a problem, and
- * is not taken.
+ * Files -> documents and problems. Nothing here throws, whatever a file holds: what is wrong becomes a problem and is
+ * not taken.
  */
-
 import { didYouMean, quoted } from '../words.ts'
 import type { Complaint, Findings } from './explain.ts'
 import { check } from './explain.ts'
@@ -17,13 +16,13 @@ import { KINDS, secretGrantDocument, secretGrantOf, transitKeyDocument, transitK
 import type { Path, Position, YamlDocument } from './yaml.ts'
 import { readYaml, START } from './yaml.ts'
 
-/** A file of the policy directory, or what is known of it: why it, or a whole part of the directory (`tree`), is not read. */
+/** A file of the policy directory, or the reason why it, or a whole part of the directory (`tree`), was not read. */
 export type PolicyFile =
   | { readonly path: string; readonly text: string }
   | { readonly path: string; readonly ignored: string }
   | { readonly path: string; readonly unreadable: string; readonly tree: boolean }
 
-/** What a file says, and what it fails to say, without regard to other files or to what was there before. */
+/** What one file says, regardless of other files and of what was there before. */
 export type ParsedFile = ReadFile | BrokenFile | LostTree
 
 interface Parsed {
@@ -36,20 +35,20 @@ interface Parsed {
 export interface ReadFile extends Parsed {
   readonly kind: 'read'
   readonly documents: readonly PolicyDocument[]
-  /** Documents that are not taken as they are, but tell which they are. */
+  /** Documents that are wrong but can be identified. */
   readonly unsound: readonly Named[]
-  /** Where documents lie that do not even tell that. */
+  /** Where there are documents that cannot even be identified. */
   readonly nameless: readonly Position[]
 }
 
-/** Nothing of it may be taken, and it may hold documents that do not show. */
+/** Nothing in it may be taken, and it may hold documents that do not show. */
 export interface BrokenFile extends Parsed {
   readonly kind: 'broken'
-  /** Documents that it seems to hold. */
+  /** The documents that it appears to hold. */
   readonly named: readonly Named[]
 }
 
-/** A part of the directory that cannot be looked into; `.` is all of it. */
+/** A part of the directory that cannot be listed; `.` is all of it. */
 export interface LostTree extends Parsed {
   readonly kind: 'lost-tree'
 }
@@ -59,7 +58,7 @@ export interface Named {
   readonly position: Position
 }
 
-/** Parsing holds up everything else meanwhile: about 0.1 s for the worst file within these. */
+/** Parsing blocks everything else: for about 0.1 s in the worst case within these bounds. */
 const BOUNDS = { maxTokens: 20_000, maxDocuments: 1000 }
 const MAX_PROBLEMS = 50
 
@@ -114,16 +113,16 @@ type ReadDocument = Told &
   (
     | { readonly kind: 'sound'; readonly id: string; readonly document: PolicyDocument }
     | { readonly kind: 'unsound'; readonly id: string }
-    /** It does not tell which document it is. */
+    /** It cannot be identified. */
     | { readonly kind: 'nameless' }
-    /** It may not lie here, so it is as if it did not: it neither takes nor holds up what it names. */
+    /** It may not be in this file, so it counts as absent: it neither changes nor holds up what it names. */
     | { readonly kind: 'misplaced' }
   )
 
 interface Told {
   readonly position: Position
   readonly problems: readonly PolicyProblem[]
-  /** How many problems there are beside these. */
+  /** How many more problems there are. */
   readonly untold: number
 }
 
@@ -144,7 +143,7 @@ function readDocument(path: string, yaml: YamlDocument): ReadDocument {
   return which === undefined ? { kind: 'nameless', ...told } : { kind: 'unsound', id: which.id, ...told }
 }
 
-/** Flaws of the YAML first. What is found where one of them lies follows from it. */
+/** Flaws of the YAML, then complaints; a complaint about what a flaw already covers is left out. */
 function explained(file: string, yaml: YamlDocument, document: string | undefined, { complaints, more }: Findings) {
   const flaws = yaml.flaws.slice(0, MAX_PROBLEMS)
   const own = complaints.filter(
@@ -202,7 +201,7 @@ function kindOf(value: unknown): Kind | undefined {
   return KINDS.find((kind) => kind === field(value, 'kind'))
 }
 
-/** Which document this is, as far as that is beyond doubt, however wrong the rest of it may be. */
+/** Which document this is, if there is no doubt about that, however wrong the rest may be. */
 function identify(kind: Kind, { value, flaws }: YamlDocument): Identified | undefined {
   if (flaws.some(({ path }) => path.length === 0 || path[0] === 'kind' || path[0] === 'metadata')) return undefined
   const metadata = field(value, 'metadata')

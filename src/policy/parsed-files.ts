@@ -1,14 +1,14 @@
-/** Parses the files of a directory, and only those that are new: the rest it remembers. */
+/** Parses the files of a directory, but only those that are new or changed: the rest is remembered. */
 import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { ParsedFile, PolicyFile } from './parse.ts'
 import { parseFile } from './parse.ts'
 import { namespaceOf } from './places.ts'
 
-/** YAML tokens that the files of one place may have together. 100,000 are some 700 grants, and take about half a second. */
+/** How many YAML tokens all files of one place may have. 100,000 are about 700 grants and take about half a second. */
 const MAX_TOKENS = { subdirectory: 100_000, top: 1_000_000 }
 
-/** Between two files others get their turn: the whole of a directory may take long. */
+/** Gives requests a turn between two files, because a whole directory may take long. */
 export function fileParser(): (files: readonly PolicyFile[]) => Promise<readonly ParsedFile[]> {
   let known = new Map<string, { readonly file: PolicyFile; readonly parsed: ParsedFile }>()
   return async (files) => {

@@ -1,9 +1,9 @@
 /**
- * The documents a policy is written in. The zod schemas say what each field may hold; editors get the same as
- * policy.schema.json (see json-schema.ts). What zod cannot say across fields is in relations.ts.
+ * The documents that a policy consists of. The zod schemas say what each field may hold; editors get the same rules as
+ * policy.schema.json (see json-schema.ts). Rules across fields, which zod cannot express, are in relations.ts.
  *
- * A list may be empty and grants nobody: whoever removes the last reader must get a revocation, not a document that
- * does not parse and leaves its last good version in force.
+ * A list may be empty, and then grants nobody anything. Removing the last reader must revoke: a document that did not
+ * parse would leave its last good version in force.
  */
 import * as z from 'zod'
 import { LABEL, SUBDOMAIN, VAULT_NAME, VAULT_NAME_RULE, VAULT_PATH, VAULT_PATH_RULE } from '../label.ts'
@@ -12,24 +12,24 @@ export const API_VERSION = 'keyhole.dev/v1alpha1'
 export const KINDS = ['SecretGrant', 'TransitKey'] as const
 export type Kind = (typeof KINDS)[number]
 
-/** Who may use which Vault Transit key, and how it rotates. The platform's. */
+/** Who may use which Vault Transit key, and how it rotates. Written by the platform team. */
 export interface TransitKey {
   /** The name of the document and of the key in Vault. */
   readonly name: string
-  /** Path of the Transit secrets engine, without slashes around it. */
+  /** Path of the Transit secrets engine, without leading or trailing slash. */
   readonly mount: string
-  /** Vault roles keyhole logs in with; absent: the configured ones. */
+  /** The Vault roles that keyhole logs in with; if absent, the configured ones. */
   readonly vaultRoles: { readonly read?: string; readonly rotate?: string }
   /** Namespaces whose SecretGrants may name this key. */
   readonly namespaces: readonly string[]
-  /** `place`: ciphertext opens only in the Secret and data key it was made for. `none`: anywhere. */
+  /** `place`: ciphertext opens only in the Secret and data key that it was made for. `none`: it opens anywhere. */
   readonly binding: 'place' | 'none'
-  /** Lets a key without binding serve more than one Secret. */
+  /** Allows a key without binding to serve more than one Secret. */
   readonly allowTransplant: boolean
-  /** Nobody but keyhole's Secrets holds ciphertext of this key: only then are old versions retired. */
+  /** Only keyhole's Secrets hold ciphertext of this key. Otherwise old versions are never retired. */
   readonly exclusive: boolean
   readonly rotation: {
-    /** Versions before the latest that stay usable. */
+    /** How many versions before the latest stay usable. */
     readonly grace: number
     readonly minIntervalMs: number
     readonly admins: readonly Admin[]
@@ -41,19 +41,19 @@ export interface ServiceAccountName {
   readonly serviceAccount: string
 }
 
-/** Who may rotate a key. Never the ServiceAccount `default`, which every pod has that names no other. */
+/** Who may rotate a key. Never the ServiceAccount `default`, which every pod has unless it names another. */
 export interface Admin extends ServiceAccountName {
   /** Only tokens bound to a pod. */
   readonly podBound: boolean
 }
 
-/** Which keys of one Secret its owners give to whom. The owning team's. */
+/** Who may read which keys of one Secret. Written by the team that owns the Secret. */
 export interface SecretGrant {
-  /** Of the grant and of its Secret: a grant cannot name another namespace's. */
+  /** Of the grant and of its Secret: a grant cannot name a Secret of another namespace. */
   readonly namespace: string
   readonly name: string
   readonly secret: string
-  /** Where in the Secret the ciphertext lies; `format: json` only. */
+  /** The data key that holds the ciphertext; only with `format: json`. */
   readonly dataKey?: string
   readonly transitKey: string
   /** `json`: one ciphertext of one JSON object. `files`: each data key is the ciphertext of raw bytes. */
@@ -62,19 +62,19 @@ export interface SecretGrant {
 }
 
 export interface Reader extends ServiceAccountName {
-  /** Members of the JSON object, or data keys for `format: files`. `all`: also ones added later. */
+  /** Members of the JSON object, or data keys with `format: files`. `all` includes keys added later. */
   readonly keys: readonly string[] | 'all'
   /** Only tokens bound to a pod. */
   readonly podBound: boolean
   readonly allowDefault: boolean
-  /** Of the ServiceAccount: another one made under the same name is somebody else. */
+  /** Of the ServiceAccount: one that is created again under the same name is somebody else. */
   readonly uid?: string
   /** Epoch milliseconds; from then on the entry grants nothing. */
   readonly until?: number
   readonly reason?: string
 }
 
-/** What a data key of a Secret may be called. Stricter than a member of a JSON object. */
+/** The name of a data key of a Secret. The rule is stricter than for a member of a JSON object. */
 export const DATA_KEY = /^(?!\.\.)(?!\.$)[-._a-zA-Z0-9]{1,253}$/
 export const DATA_KEY_RULE =
   'a data key is 1 to 253 letters, digits, "-", "_" and ".", and is not "." and does not begin with ".."'
@@ -318,7 +318,7 @@ function durationMs(text: string): number {
 
 const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** Date.parse takes 31 February for 3 March. */
+/** Date.parse reads 31 February as 3 March. */
 function isInCalendar(text: string): boolean {
   const day = text.slice(0, 10)
   return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day)
@@ -326,7 +326,7 @@ function isInCalendar(text: string): boolean {
 
 type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
 
-/** Leaves out what is undefined, as exactOptionalPropertyTypes wants it. */
+/** Without the fields that are undefined, as exactOptionalPropertyTypes requires. */
 function present<T extends object>(fields: T): Present<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>
 }

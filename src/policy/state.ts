@@ -1,4 +1,4 @@
-/** From one look at the directory to the next: what is in force, and what its authors have to know of it. */
+/** What is in force after each look at the directory, and what is wrong with what was found there. */
 import type { Policy } from './in-force.ts'
 import { policyOf } from './in-force.ts'
 import type { LastGood } from './last-good.ts'
@@ -13,7 +13,7 @@ export interface PolicyState extends LastGood {
   readonly refused: Refused
 }
 
-/** How many documents are not taken as they are written now. */
+/** How many documents are not in force as they are now written. */
 export interface Refused {
   /** Their last good version is in force. */
   readonly kept: number
@@ -21,7 +21,7 @@ export interface Refused {
   readonly denied: number
 }
 
-/** Before anything was read. */
+/** Before anything has been read. */
 export const NOTHING_IN_FORCE: PolicyState = {
   policy: policyOf([]),
   documents: new Map(),

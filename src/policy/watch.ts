@@ -1,5 +1,4 @@
-/** Tells that a directory may have changed. Only a hint: it may be late, double, or missing, as on network file systems. */
-
+/** Hints that a directory may have changed. A hint may be late, come twice, or never come, as on network file systems. */
 import type { FSWatcher } from 'node:fs'
 import { watch as watchFiles } from 'node:fs'
 
@@ -9,7 +8,7 @@ export interface Hints {
   close(): void
 }
 
-/** @throws whatever the system says when there is nothing to watch, or no more watches to be had. */
+/** @throws the system's error if there is nothing to watch, or if no more watches are available. */
 export type Watch = (directory: string, hint: () => void) => Pick<FSWatcher, 'on' | 'close'>
 
 export function directoryHints(hint: () => void, watch: Watch = watchDirectory): Hints {
@@ -26,7 +25,7 @@ export function directoryHints(hint: () => void, watch: Watch = watchDirectory):
       watchers.set(directory, watcher)
       watcher.on('error', () => drop(directory))
     } catch {
-      // Without a hint the clock will do.
+      // Without hints, the regular check still finds every change.
     }
   }
 
