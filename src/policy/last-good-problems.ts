@@ -77,6 +77,7 @@ function untakenOf(
   }
 }
 
+/** Some of what it shows was cut off: see MAX_HELD. */
 function overfull(file: ReadFile, homes: LastGood['homes']): readonly Unwritten[] {
   if (shownIn(file).every(({ id }) => homes.get(file.path)?.has(id))) return []
   const message = `Since this file could last be read in full it has held more than ${MAX_HELD} documents. What came last is not taken.`
