@@ -1,8 +1,8 @@
 /** A report as a person reads it: per key what it came to, then what a person has to do, then what a rerun does. */
 import type { KeyReport, RotationReport, SecretReport } from '../contract.ts'
 import { ageText } from './durations.ts'
-import { mayGoOn } from './persist.ts'
 import type { Screen } from './screen.ts'
+import { mayGoOn } from './unfinished.ts'
 
 /** Of each list. The JSON has all. */
 const MAX_LISTED = 50

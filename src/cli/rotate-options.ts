@@ -14,8 +14,14 @@ export interface RotateOptions {
   readonly mode: RotationMode
   readonly dryRun: boolean
   readonly retire: Retire
-  readonly ifOlderThan: { readonly text: string; readonly ms: number } | undefined
+  readonly ifOlderThan: OlderThan | undefined
   readonly budgetMs: number
+}
+
+export interface OlderThan {
+  /** As it was typed. */
+  readonly text: string
+  readonly ms: number
 }
 
 export type Asked =

@@ -6,9 +6,14 @@ import { settled, virtualClock } from '../virtual-clock.ts'
 
 type Try = Tried<string>
 
-const FAILS: Try = { unless: 'failed', why: 'It broke.' }
-const QUEUES: Try = { unless: 'queued', why: 'Another one runs.', isQueue: true }
-const after = (one: Try, waitMs: number): Try => ({ ...one, waitMs }) as Try
+const failing = (retryAfterMs?: number): Try => ({
+  again: { why: 'It broke.', waitsFor: 'mending', retryAfterMs, otherwise: { done: 'failed' } },
+})
+const queueing = (retryAfterMs?: number): Try => ({
+  again: { why: 'Another one runs.', waitsFor: 'turn', retryAfterMs, otherwise: { done: 'queued' } },
+})
+const FAILS = failing()
+const QUEUES = queueing()
 
 /** The waits in ms between these tries, and what they came to. */
 async function waitsOf(tries: readonly Try[], { random = 1, budgetMs = 900_000 } = {}) {
@@ -38,7 +43,7 @@ async function waitsOf(tries: readonly Try[], { random = 1, budgetMs = 900_000 }
 test('after each failure twice as long, up to half a minute', async () => {
   const { to, waits } = await waitsOf(Array.from({ length: 7 }, () => FAILS))
   expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
-  expect(to).toBe('done')
+  expect(to).toEqual({ done: 'done' })
 })
 
 test('in a queue the same each time, without the spread', async () => {
@@ -47,21 +52,21 @@ test('in a queue the same each time, without the spread', async () => {
 })
 
 test('to have queued is no failure: the first one after it waits as the first', async () => {
-  const { waits } = await waitsOf([...Array.from({ length: 6 }, () => after(QUEUES, 10_000)), FAILS, FAILS])
+  const { waits } = await waitsOf([...Array.from({ length: 6 }, () => queueing(10_000)), FAILS, FAILS])
   expect(waits).toEqual([10_000, 10_000, 10_000, 10_000, 10_000, 10_000, 1_000, 2_000])
 })
 
 test('failures before a queue and after it are counted on', async () => {
-  const { waits } = await waitsOf([FAILS, FAILS, after(QUEUES, 5_000), after(QUEUES, 5_000), FAILS])
+  const { waits } = await waitsOf([FAILS, FAILS, queueing(5_000), queueing(5_000), FAILS])
   expect(waits).toEqual([1_000, 2_000, 5_000, 5_000, 4_000])
 })
 
 test('as long as keyhole asks for, where that is longer', async () => {
-  const { waits } = await waitsOf([after(FAILS, 9_000), after(FAILS, 500), after(QUEUES, 9_000)])
+  const { waits } = await waitsOf([failing(9_000), failing(500), queueing(9_000)])
   expect(waits).toEqual([9_000, 2_000, 9_000])
 })
 
 test('but not beyond the budget: then the last try stands', async () => {
-  const { to, waits } = await waitsOf([FAILS, FAILS, QUEUES, after(QUEUES, 8_000)], { budgetMs: 12_000 })
-  expect([to, waits]).toEqual(['queued', [1_000, 2_000, 4_000]])
+  const { to, waits } = await waitsOf([FAILS, FAILS, QUEUES, queueing(8_000)], { budgetMs: 12_000 })
+  expect([to, waits]).toEqual([{ done: 'queued' }, [1_000, 2_000, 4_000]])
 })

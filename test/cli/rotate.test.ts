@@ -274,6 +274,7 @@ describe('giving up', () => {
     const ran = await run('', [GONE], { waiting: ({ stopping }) => stopping.abort() })
     expect(ran).toMatchObject({ exit: 2 })
     expect(ran.stderr).toContain('interrupted: ')
+    expect(ran.stderr).toContain(' Last: The connection broke (ECONNRESET). Trying again in 1 s.\n')
     expect(ran.seen).toHaveLength(1)
   })
 
