@@ -127,6 +127,12 @@ describe('a whole log', () => {
     expectNoContents(stdout)
   })
 
+  test('that began for a cause that this version does not know says no more of it', async () => {
+    const { exit, stdout } = await reading([String(first.lines[0]).replace('"process"', '"constructor"')])
+    expect(exit).toBe(0)
+    expect(stdout).toContain('  began         a reason that this version does not know; it names no record before it\n')
+  })
+
   test('is read from files, of which each line is named by its own', async () => {
     const { exit, stdout } = await verifying([
       file('audit.log.1', lines.slice(0, 6)),
@@ -367,11 +373,6 @@ describe('a log is not whole, which is told with file and line, and is exit 3,',
     )
   })
 
-  test('and of a cause that there is not, it says no more than that', async () => {
-    const { stdout } = await reading([at(0).replace('"process"', '"constructor"')])
-    expect(stdout).toContain('  began         a reason that this version does not know; it names no record before it\n')
-  })
-
   test('where there is more wrong than is listed, which is counted', async () => {
     const { stdout } = await reading(Array.from({ length: 99 }, () => at(0)))
     expect(stdout).toContain('  repeated      record 0 is there again at stdin:2')
@@ -391,10 +392,11 @@ describe('a log is not whole, which is told with file and line, and is exit 3,',
     expect(stdout).toContain('not compressed, and from kubectl logs without --prefix and --timestamps.\n')
   })
 
-  test('and what it says is printed as harmless text', async () => {
+  test('where a record holds what a terminal obeys, which is printed as harmless text', async () => {
     const hostile = JSON.parse(at(0))
     const line = JSON.stringify({ ...hostile, chain: { ...hostile.chain, instance: '\u001b[2J\nchain i-1: whole' } })
-    const { stdout } = await reading([line, line, at(0).replace(/"time":"[^"]*"/, '"time":"\\u001b]0;x"')])
+    const { exit, stdout } = await reading([line, line, at(0).replace(/"time":"[^"]*"/, '"time":"\\u001b]0;x"')])
+    expect(exit).toBe(3)
     expect(stdout).toContain('chain \\u001b[2J\\u000achain i-1: whole: not whole\n')
     expect(stdout).toContain('  time          unknown to unknown\n')
   })

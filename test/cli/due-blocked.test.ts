@@ -34,7 +34,7 @@ describe('a young key with blocked Secrets', () => {
     expect(ran.stdout).not.toContain('Nothing due')
   })
 
-  test('and is exit 0 once somebody has mended them', async () => {
+  test('is exit 0 once somebody has mended them', async () => {
     const ran = await run('--if-older-than 20d', [says(status(YOUNG, BLOCKED)), streams(report())])
     expect(ran.exit).toBe(0)
   })

@@ -57,12 +57,12 @@ async function keysOf(invocations: readonly string[], answers: readonly Answer[]
   }
 }
 
-test('is the same for every try of a request, whatever it was answered', async () => {
+test('it is the same for every try of a request, whatever it was answered', async () => {
   const answers = [GONE, refuses('VAULT_SEALED'), refuses('ROTATION_IN_PROGRESS'), DONE]
   expect(await keysOf([''], answers)).toEqual(['id-1', 'id-1', 'id-1', 'id-1'])
 })
 
-test('is another one for another request of the same invocation, each the same for every try', async () => {
+test('it is another one for another request of the same invocation, each the same for every try', async () => {
   const behind: LedgerEntry = {
     ...ledgerEntry('orders', daysAgo(3)),
     drift: [{ namespace: 'orders', name: 'db', version: 4 }],
@@ -72,6 +72,6 @@ test('is another one for another request of the same invocation, each the same f
   expect(await keysOf(['--if-older-than 20d'], answers)).toEqual(['id-1', 'id-1', 'id-1.1', 'id-1.1'])
 })
 
-test('is another one for another invocation: that means another rotation', async () => {
+test('it is another one for another invocation: that means another rotation', async () => {
   expect(await keysOf(['', ''], [DONE, GONE, DONE])).toEqual(['id-1', 'id-2', 'id-2'])
 })

@@ -71,7 +71,7 @@ describe('after somebody else rotated meanwhile', () => {
     expect(ran.stderr).toContain('not every Secret is moved: payments. Run it again.')
   })
 
-  test('an age that is not known any more is one', async () => {
+  test('an age that is not known any more is exit 3', async () => {
     const ran = await raced(ledgerEntry('payments', undefined))
     expect(ran.exit).toBe(3)
     expect(ran.stderr).toContain('payments: AGE_UNKNOWN: ')
@@ -160,7 +160,7 @@ describe('an age that is not known', () => {
     expect(never.stderr).toContain('late: VAULT_UNAVAILABLE')
   })
 
-  test('and without a reason is one all the same', async () => {
+  test('is exit 3 without a reason, too', async () => {
     const ran = await run('--if-older-than 20d', [says(status(ledgerEntry('odd', undefined)))])
     expect(ran).toMatchObject({ exit: 3 })
     expect(ran.stderr).toContain('odd: AGE_UNKNOWN: ')

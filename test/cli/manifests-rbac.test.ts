@@ -88,7 +88,7 @@ describe('a policy is refused', () => {
     ])
   })
 
-  test('and leaves the file as it was', async () => {
+  test('with --write, which leaves the file as it was', async () => {
     using files = filesOf({ 'policy/p.yaml': broken, 'rbac.yaml': 'as it was\n' })
     expect((await generate('--policy', files.path('policy'), '--write', files.path('rbac.yaml'))).exit).toBe(1)
     expect(readFileSync(files.path('rbac.yaml'), 'utf8')).toBe('as it was\n')

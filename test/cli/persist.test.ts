@@ -40,13 +40,13 @@ async function waitsOf(tries: readonly Try[], { random = 1, budgetMs = 900_000 }
   return { to: await came, waits: atMs.slice(1).map((ms, index) => ms - (atMs[index] ?? 0)) }
 }
 
-test('after each failure twice as long, up to half a minute', async () => {
+test('the wait is twice as long after each failure, up to half a minute', async () => {
   const { to, waits } = await waitsOf(Array.from({ length: 7 }, () => FAILS))
   expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
   expect(to).toEqual({ done: 'done' })
 })
 
-test('in a queue the same each time, without the spread', async () => {
+test('the wait in a queue is the same each time, without the spread', async () => {
   const { waits } = await waitsOf([QUEUES, QUEUES, QUEUES, QUEUES, QUEUES], { random: 0 })
   expect(waits).toEqual([1_000, 1_000, 1_000, 1_000, 1_000])
 })
@@ -61,12 +61,12 @@ test('failures before a queue and after it are counted on', async () => {
   expect(waits).toEqual([1_000, 2_000, 5_000, 5_000, 4_000])
 })
 
-test('as long as keyhole asks for, where that is longer', async () => {
+test('the wait is as long as keyhole asks for, where that is longer', async () => {
   const { waits } = await waitsOf([failing(9_000), failing(500), queueing(9_000)])
   expect(waits).toEqual([9_000, 2_000, 9_000])
 })
 
-test('but not beyond the budget: then the last try stands', async () => {
+test('no wait goes beyond the budget: the last try stands', async () => {
   const { to, waits } = await waitsOf([FAILS, FAILS, QUEUES, queueing(8_000)], { budgetMs: 12_000 })
   expect([to, waits]).toEqual([{ done: 'queued' }, [1_000, 2_000, 4_000]])
 })

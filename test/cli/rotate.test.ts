@@ -48,7 +48,7 @@ describe('exit 0', () => {
     expect(bodies(ran)).toEqual([{ mode: 'rotate', dryRun: false, retire: 'after-grace' }])
   })
 
-  test('and each flag is asked for', async () => {
+  test('with every flag, each of which is asked for', async () => {
     const ran = await run('--key payments --key=billing --key payments --rewrap --dry-run --retire never', [DONE])
     expect(bodies(ran)).toEqual([{ keys: ['payments', 'billing'], mode: 'rewrap', dryRun: true, retire: 'never' }])
   })
@@ -139,7 +139,7 @@ describe('exit 4, without a second try', () => {
     expect(ran.seen).toHaveLength(1)
   })
 
-  test('and as JSON', async () => {
+  test('as a JSON document, where that is asked for', async () => {
     const ran = await run('--output json', [refuses('NOT_GRANTED', { detail: 'No.' })])
     expect(JSON.parse(ran.stdout)).toEqual({ type: 'error', exit: 4, code: 'NOT_GRANTED', detail: 'No.' })
   })
@@ -178,7 +178,7 @@ describe('what may pass is tried again, as the same request', () => {
       'what is left beside what is blocked',
       streams(incomplete({ secrets: [secretReport('a', 'blocked'), secretReport('b', 'left')] })),
     ],
-  ])('%s', async (_, answer) => {
+  ])('after %s', async (_, answer) => {
     const ran = await run('--key payments', [answer, answer, DONE])
     expect(ran.exit).toBe(0)
     expect(waits(ran)).toEqual([1, 2])
@@ -195,25 +195,25 @@ describe('what may pass is tried again, as the same request', () => {
     'DEADLINE',
     'RATE_LIMITED',
   ]
-  test.each(PASSING)('%s, after as long as keyhole asks for', async (code) => {
+  test.each(PASSING)('after %s, once as much time has passed as keyhole asks for', async (code) => {
     const ran = await run('', [refuses(code, {}, 9), DONE])
     expect(ran.exit).toBe(0)
     expect(waits(ran)).toEqual([9])
     expect(ran.stdout).toContain(`${code}: `)
   })
 
-  test('longer and longer, up to half a minute, and then it is exit 2', async () => {
+  test('after longer and longer waits, up to half a minute, until it is exit 2', async () => {
     const ran = await run('--budget 2m', [GONE])
     expect(ran.exit).toBe(2)
     expect(waits(ran)).toEqual([1, 2, 4, 8, 16, 30, 30])
     expect(ran.stderr).toMatch(/^keyhole rotate: cut: The connection broke \(ECONNRESET\)\.\n$/)
   })
 
-  test('not all at the same time', async () => {
+  test('not by all callers at the same time', async () => {
     expect(waits(await run('--budget 30s', [GONE], { random: 0 }))).toEqual([1, 1, 2, 4, 8])
   })
 
-  test('but for nothing that keyhole asks to wait for longer than the budget', async () => {
+  test('not where keyhole asks for a wait that is longer than the budget', async () => {
     const ran = await run('', [refuses('VAULT_SEALED', {}, 3_600)])
     expect(ran.exit).toBe(2)
     expect(waits(ran)).toEqual([])
@@ -225,7 +225,7 @@ describe('what may pass is tried again, as the same request', () => {
     expect(ran.seen.map(({ headers }) => headers.authorization)).toEqual([`Bearer ${TOKEN}`, 'Bearer renewed'])
   })
 
-  test('and a token file that is gone by then is exit 1', async () => {
+  test('not without the token file, if that is gone by then: exit 1', async () => {
     const ran = await run('', [GONE, DONE], { waiting: ({ tokenFile }) => rmSync(tokenFile) })
     expect(ran).toMatchObject({ exit: 1 })
     expect(ran.stderr).toMatch(/^keyhole rotate: token-file: The token file cannot be read: there is no such file\./)
