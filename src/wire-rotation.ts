@@ -21,6 +21,8 @@ import { mover } from './services/rotation/move.ts'
 import { patience } from './services/rotation/patience.ts'
 import { gate as gateOf } from './services/rotation/pool.ts'
 import type { Leases, SecretStore, TransitRotation } from './services/rotation/ports.ts'
+import { minimumKeeper } from './services/rotation/raise.ts'
+import { restorer } from './services/rotation/restore.ts'
 import { retirer } from './services/rotation/retire.ts'
 import { rewrapper } from './services/rotation/rewrap.ts'
 import { keyRotator } from './services/rotation/rotate-key.ts'
@@ -102,22 +104,14 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     keepMs: SURVEY_KEEP_MS,
     ending: halt,
   })
+  const minimum = minimumKeeper({ keys, inspect, effects, patiently, gate })
   const rotateKey = keyRotator({
     intend: intender({ keys, effects, clock }),
+    restore: restorer(minimum.restoreIfFallen),
     advance: advancer({ keys, effects }),
     move: mover({ inspect, rewrap, secrets: kubernetes, effects, clock, gate, halt }),
     verify,
-    retiring: retirer({
-      keys,
-      inspect,
-      verify,
-      effects,
-      clock,
-      patiently,
-      gate,
-      halt,
-      policyHash: () => policy().hash,
-    }),
+    retire: retirer({ keys, verify, minimum, clock, halt, policyHash: () => policy().hash }),
     close: closer(clock),
   })
   const lease = journal({
@@ -128,7 +122,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     durationMs: settings.KEYHOLE_LEASE_MS,
     skewMs: MAX_SKEW_MS,
   })
-  const rotateAll = allKeysRotator({ rotateKey, keys, effects, clock, halt, failed: parts.failed })
+  const rotateAll = allKeysRotator({ rotateKey, clock, halt, failed: parts.failed })
   let lastSuccessMs: number | undefined
   return {
     survey,
@@ -148,7 +142,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
         parts.rotated(isComplete(reports) ? 'complete' : 'incomplete')
         return reports
       },
-      foresee: foreseer({ inspect, rewrap, clock, gate: gated() }),
+      foresee: foreseer({ keys, inspect, rewrap, clock, gate: gated() }),
       keys,
       survey,
       // The other half of the deadline is for the review of the token and for the Lease.

@@ -66,7 +66,7 @@ const MUTANTS: readonly Mutant[] = [
       {
         file: `${ROTATION}/rotate-key.ts`,
         from: 'let verified = await verify(',
-        to: 'await retiring.retire({ moved: { advanced, secrets: [] }, astray: [], lowest: undefined } as never)\n    let verified = await verify(',
+        to: 'await retire({ moved: { advanced, secrets: [] }, astray: [], lowest: undefined } as never)\n    let verified = await verify(',
       },
       { file: `${ROTATION}/plan.ts`, from: 'if (standing.left > 0)', to: 'if (standing.left < 0)' },
     ],
@@ -102,7 +102,7 @@ const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${ROTATION}/intend.ts`,
-        from: 'if (intent !== found) await claim.write((state) => withIntent(state, intent))',
+        from: 'await claim.write((state) => withIntent(state, intent))',
         to: '',
       },
     ],
@@ -125,9 +125,9 @@ const MUTANTS: readonly Mutant[] = [
     name: 'nobody looks after the minimum was raised',
     edits: [
       {
-        file: `${ROTATION}/retire.ts`,
-        from: '    wanted.draft.known.retirement = RAISED\n    await putBackIfNeeded(intended, before, after)',
-        to: '    wanted.draft.known.retirement = RAISED',
+        file: `${ROTATION}/raise.ts`,
+        from: 'return await lookAfter(intended, { before, after, backTo: before }, raised)',
+        to: 'return raised',
       },
     ],
     scenario: (told) => olderBackBeforeRaise(told, 'pay'),
@@ -137,7 +137,7 @@ const MUTANTS: readonly Mutant[] = [
     name: 'what fell below is put back with no word of it',
     edits: [
       {
-        file: `${ROTATION}/retire.ts`,
+        file: `${ROTATION}/raise.ts`,
         from: 'effects.record(rotating, { effect, transitKey, from, to }, (begun) =>',
         to: "effects.record(rotating, { effect: 'retire', transitKey, from, to }, (begun) =>",
       },
@@ -198,7 +198,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the report calls complete what is blocked',
-    edits: [{ file: `${ROTATION}/wanted.ts`, from: 'blocked === 0 && ', to: '' }],
+    edits: [{ file: `${ROTATION}/key-report.ts`, from: 'blocked === 0 && ', to: '' }],
     scenario: pasted,
     invariants: ['I8'],
   },
@@ -219,12 +219,12 @@ const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${ROTATION}/move.ts`,
-        from: 'else wanted.draft.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })',
-        to: 'else wanted.draft.current(secret, gitops)',
+        from: 'else wanted.tally.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })',
+        to: 'else wanted.tally.current(secret, gitops)',
       },
       {
         file: `${ROTATION}/verify.ts`,
-        from: 'for (const one of found) if (isBlocked(one)) draft.blocked(one)',
+        from: 'for (const one of found) if (isBlocked(one)) tally.blocked(one)',
         to: '',
       },
     ],
@@ -242,7 +242,7 @@ const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${ROTATION}/move.ts`,
-        from: 'if (isBlocked(one)) draft.blocked(one)',
+        from: 'if (isBlocked(one)) tally.blocked(one)',
         to: "if (isBlocked(one)) throw new KeyholeError('KUBERNETES_UNAVAILABLE')",
       },
     ],

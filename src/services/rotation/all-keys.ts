@@ -1,23 +1,23 @@
 /**
- * The keys of one run, one after the other. What an earlier run left unfinished of a key comes first; of keys that nobody
- * asked for now, it waits for whoever may rotate them.
+ * The keys of one run, one after the other. What is unfinished of keys that nobody asked for now waits for whoever may rotate
+ * them.
  */
 import type { Clock } from '../../clock.ts'
 import type { Code, KeyReport, RotationEvent } from '../../contract.ts'
 import type { KeyholeError } from '../../errors.ts'
 import { asKeyholeError } from '../../errors.ts'
 import type { RotatableKey, RotationGrant } from '../authorize.ts'
-import type { Effects, Rotating } from './effects.ts'
-import { disbelief, LEASE_FULL } from './intend.ts'
+import type { Rotating } from './effects.ts'
+import type { Rotated } from './in-turn.ts'
+import { inTurn } from './in-turn.ts'
+import { LEASE_FULL } from './intend.ts'
 import type { Claim } from './journal.ts'
-import type { Intent } from './journal-state.ts'
-import { intentFor } from './journal-state.ts'
-import type { Keys } from './keys.ts'
-import { recentForMs } from './plan.ts'
+import { keyReport } from './key-report.ts'
 import type { RotateKey } from './rotate-key.ts'
 import type { Order } from './run.ts'
+import { secretTally } from './secret-tally.ts'
+import { stepsOf } from './steps.ts'
 import type { Wanted } from './wanted.ts'
-import { draftOf } from './wanted.ts'
 
 export interface Work {
   readonly grant: RotationGrant
@@ -31,8 +31,6 @@ export type RotateAll = (claim: Claim, work: Work) => Promise<readonly KeyReport
 
 export interface RotateAllOptions {
   readonly rotateKey: RotateKey
-  readonly keys: Keys
-  readonly effects: Effects
   readonly clock: Clock
   readonly halt: AbortSignal
   /** Told why a key went no further, for the log: the report says what to do, not what happened. */
@@ -53,80 +51,41 @@ function isOfAllKeys({ code, why }: KeyholeError): boolean {
 /** One key's Secrets may keep the API server from answering; when two keys' do, it is the server that does not answer. */
 const MAX_SILENT_KEYS = 2
 
-export function allKeysRotator({ rotateKey, keys, effects, clock, halt, failed }: RotateAllOptions): RotateAll {
+export function allKeysRotator({ rotateKey, clock, halt, failed }: RotateAllOptions): RotateAll {
   return async function rotateAll(claim, work) {
     const reports: KeyReport[] = []
     let stopped: KeyholeError | undefined
     let silent = 0
     for (const key of work.grant.keys) {
-      const asked = askedOf(work, key)
-      let current = asked
-      try {
-        if (stopped !== undefined) throw stopped
-        halt.throwIfAborted()
-        const left = await leftOver(claim, work, key)
-        if (left !== undefined) {
-          current = left
-          await rotateKey(claim, left)
-          reports.push(left.draft.report())
-        }
-        if (left === undefined || !(await comesTo(left, asked, () => isRecent(asked, claim.signal)))) {
-          current = asked
-          await rotateKey(claim, asked)
-          reports.push(asked.draft.report())
-        }
-        silent = 0
-      } catch (error) {
-        const failure = asKeyholeError(error)
-        if (failure !== stopped) failed(failure, work.rotating.id)
-        reports.push(current.draft.report(failure))
-        silent = failure.retryAfterSeconds === undefined ? 0 : silent + 1
-        if (isOfAllKeys(failure) || silent >= MAX_SILENT_KEYS) stopped ??= failure
-      }
+      const stop = stopped ?? (halt.aborted ? asKeyholeError(halt.reason) : undefined)
+      const turn = async (asked: Wanted) => (stop === undefined ? await rotateKey(claim, asked) : unbegun(asked, stop))
+      const turns = await inTurn(() => wantedOf(work, key), turn, clock.now)
+      reports.push(...turns.map(({ report }) => report))
+      const failure = turns.at(-1)?.failure
+      silent = failure?.retryAfterSeconds === undefined ? 0 : silent + 1
+      if (failure === undefined || failure === stopped) continue
+      failed(failure, work.rotating.id)
+      if (isOfAllKeys(failure) || silent >= MAX_SILENT_KEYS) stopped = failure
     }
     return reports
   }
+}
 
-  /** What an earlier rotation of the key left unfinished, with its own options; undefined where there is nothing to believe. */
-  async function leftOver(claim: Claim, work: Work, key: RotatableKey): Promise<Wanted | undefined> {
-    const { transitKey } = key
-    const intent = intentFor(claim.state(), transitKey.name)
-    if (intent === undefined) return undefined
-    // What is not believed is discarded by the stage that writes the next one.
-    if (disbelief(intent, transitKey, await keys.read(transitKey, claim.signal)) !== undefined) return undefined
-    const { by, target, retire } = intent
-    await effects.tell(work.rotating, {
-      phase: 'resumed',
-      transitKeys: [transitKey.name],
-      resumed: { by, target, retire },
-    })
-    return wantedOf(work, key, intent)
+function unbegun(asked: Wanted, failure: KeyholeError): Rotated {
+  return { reached: {}, failure, report: keyReport(asked, {}, failure) }
+}
+
+/** As asked, with nothing told of its Secrets yet. */
+export function wantedOf({ rotating, grant, order, onEvent }: Work, { transitKey, secrets }: RotatableKey): Wanted {
+  const { namespace, serviceAccount } = grant.caller
+  return {
+    rotating,
+    transitKey,
+    secrets,
+    mode: order.mode,
+    retire: order.retire,
+    by: `${namespace}/${serviceAccount}`,
+    steps: stepsOf(transitKey.name, secrets.length, onEvent),
+    tally: secretTally(secrets),
   }
-
-  async function isRecent({ transitKey }: Wanted, signal: AbortSignal): Promise<boolean> {
-    return recentForMs(transitKey, await keys.read(transitKey, signal), clock.now()) > 0
-  }
-}
-
-/**
- * Whether to finish what was left is what is asked. An intent may be a month old, or somebody's invention: finishing it is a
- * rotation only if Vault has made a version lately. Of a version that is compromised lately is not good enough: it may be the one.
- */
-export async function comesTo(left: Wanted, asked: Wanted, isRecent: () => Promise<boolean>): Promise<boolean> {
-  if (left.retire !== asked.retire) return false
-  if (asked.mode === 'rewrap' || left.draft.known.advance === 'made') return true
-  return asked.retire !== 'now' && (await isRecent())
-}
-
-export function askedOf(work: Work, key: RotatableKey): Wanted {
-  const { caller } = work.grant
-  return wantedOf(work, key, { ...work.order, by: `${caller.namespace}/${caller.serviceAccount}` })
-}
-
-export function wantedOf(
-  { rotating, onEvent }: Work,
-  { transitKey, secrets }: RotatableKey,
-  { mode, retire, by }: Pick<Intent, 'mode' | 'retire' | 'by'>,
-): Wanted {
-  return { rotating, transitKey, secrets, mode, retire, by, draft: draftOf(transitKey, secrets, onEvent) }
 }

@@ -8,14 +8,14 @@ export type Close = (retired: Retired) => Promise<void>
 
 export function closer(clock: Clock): Close {
   return async function close({ verified }) {
-    const { wanted, claim } = verified.moved.advanced.intended
-    const { transitKey, secrets, draft } = wanted
+    const { wanted, claim } = verified.moved.advanced.restored.intended
+    const { transitKey, secrets, steps } = wanted
     await claim.write((found) => {
       const { name } = transitKey
       const state = withoutIntent(found, name)
       const others = state.known.filter(({ key }) => key !== name)
       return { ...state, known: [...others, remembered(state.known, name, secrets, clock.now())] }
     })
-    draft.stage('close')
+    steps.stage('close')
   }
 }

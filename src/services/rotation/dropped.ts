@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import type { SecretUnder } from '../../policy/secrets-under.ts'
 import type { JournalState, Known } from './journal-state.ts'
 import { DIGEST_CHARS, digestsIn } from './journal-state.ts'
-import { idOf } from './wanted.ts'
+import { idOf } from './secret-tally.ts'
 
 /** How long a Secret that left the policy counts. */
 const DROPPED_FOR_MS = 7 * 86_400_000

@@ -3,71 +3,109 @@
  * rewrapped in Vault with the result thrown away, so that what would be blocked is found out now.
  */
 import type { Clock } from '../../clock.ts'
-import type { Untold } from './dropped.ts'
+import type { KeyholeError } from '../../errors.ts'
+import { asKeyholeError } from '../../errors.ts'
+import { droppedOf } from './dropped.ts'
 import { inHand } from './in-hand.ts'
+import type { Rotated } from './in-turn.ts'
 import type { Inspect, Located } from './inspect.ts'
 import { isBlocked, isLocated } from './inspect.ts'
-import type { Intent } from './journal-state.ts'
-import type { Retirement } from './plan.ts'
-import { isRetiredAsAsked, RAISED, retirementOf, targetOf } from './plan.ts'
+import { intentOnLease } from './intent-on-lease.ts'
+import type { Intent, JournalState } from './journal-state.ts'
+import type { Reached } from './key-report.ts'
+import { keyReport } from './key-report.ts'
+import type { Keys } from './keys.ts'
+import type { Retirement, Target } from './plan.ts'
+import { RAISED, retirementOf, takenUp, targetOf } from './plan.ts'
 import type { Gate } from './pool.ts'
 import type { TransitKeyInfo } from './ports.ts'
+import type { RetirementOutcome } from './raise.ts'
 import type { Rewrap } from './rewrap.ts'
 import type { Wanted } from './wanted.ts'
+import { takingUp } from './wanted.ts'
 
 /** How things stand before what is foreseen. */
 export interface Outlook {
-  /** The key: as it is, or as what comes first would leave it. */
-  readonly info: TransitKeyInfo
-  /** The version that what comes first would bring Secrets to. */
-  readonly broughtTo?: number | undefined
-  /** What stands on the Lease and would be gone on with. */
-  readonly intent?: Intent | undefined
-  /** Secrets of the key that left the policy lately, as the Lease remembers. */
-  readonly dropped: number | Untold
+  /** What the Lease remembers. */
+  readonly state: JournalState
+  /** The rotation itself would be refused with it, as things stand. */
+  readonly refusal?: KeyholeError | undefined
+  /** What comes first, and would have finished what is unfinished. */
+  readonly finished?: Foreseen | undefined
 }
 
-/** Answers with the key as it would be then. */
-export type Foresee = (wanted: Wanted, outlook: Outlook, signal: AbortSignal) => Promise<TransitKeyInfo>
+export interface Foreseen extends Rotated {
+  /** The key as it would be then; undefined where that cannot be foreseen. */
+  readonly info?: TransitKeyInfo
+}
+
+/** Never rejects. */
+export type Foresee = (asked: Wanted, outlook: Outlook, signal: AbortSignal) => Promise<Foreseen>
 
 export interface ForeseeOptions {
+  readonly keys: Pick<Keys, 'read'>
   readonly inspect: Inspect
   readonly rewrap: Rewrap
   readonly clock: Clock
   readonly gate: Gate
 }
 
-export function foreseer({ inspect, rewrap, clock, gate }: ForeseeOptions): Foresee {
-  async function move(wanted: Wanted, target: number, broughtTo: number, signal: AbortSignal): Promise<void> {
-    const { transitKey, secrets, draft } = wanted
-    let done = 0
-    for await (const found of inHand(secrets, gate, (secret) => inspect(secret, signal))) {
-      for (const one of found) if (isBlocked(one)) draft.blocked(one)
-      for (const { one, ...outcome } of await rewrap(transitKey, found.filter(isLocated), signal)) {
-        if ('blocked' in outcome) draft.blocked({ ...one, blocked: outcome.blocked })
-        else if (versionOf(one, broughtTo, target) >= target) draft.current(one.secret, one.gitops)
-        else if (one.immutable) draft.blocked({ ...one, blocked: 'IMMUTABLE' })
-        else draft.rewrapped(one.secret, one.gitops)
+export function foreseer({ keys, inspect, rewrap, clock, gate }: ForeseeOptions): Foresee {
+  return async function foresee(asked, { state, refusal, finished }, signal) {
+    const reached: { -readonly [K in keyof Reached]: Reached[K] } = {}
+    try {
+      const info = finished?.info ?? (await keys.read(asked.transitKey, signal))
+      const intent = finished === undefined ? intentOnLease(state, asked.transitKey, info).believed : undefined
+      const wanted = intent === undefined ? asked : takingUp(asked, intent)
+      const plan = intent === undefined ? targetOf(asked, info, clock.now()) : takenUp(intent)
+      asked.steps.stage('intend', { from: plan.from, to: plan.target })
+      reached.intended = { wanted, isResumed: intent !== undefined, plan, info }
+      const isMade = plan.target > info.latestVersion
+      reached.advanced = { version: isMade ? 'made' : plan.advance }
+      await move(wanted, plan, finished?.reached.intended?.plan.target ?? 0, signal)
+      const retired = outcomeOf(wanted, plan, { info, intent, state })
+      // What is refused comes to no retirement. How the Secrets stand is worth telling all the same.
+      if (refusal === undefined) reached.retired = retired
+      return {
+        reached,
+        report: keyReport(asked, reached, refusal),
+        info: {
+          ...info,
+          latestVersion: Math.max(plan.target, info.latestVersion),
+          minDecryptionVersion: retired.minimum.after,
+          createdAtMs: isMade ? new Map([...info.createdAtMs, [plan.target, clock.now()]]) : info.createdAtMs,
+        },
       }
-      done += found.length
-      draft.progress('move', done)
+    } catch (error) {
+      const failure = asKeyholeError(error)
+      return { reached, failure, report: keyReport(asked, reached, failure) }
     }
   }
 
-  return async function foresee(wanted, { info, broughtTo = 0, intent, dropped }, signal) {
-    const { draft } = wanted
-    const { from, target, advance } = planned(wanted, info, intent, clock.now())
-    draft.stage('intend', { from, to: target })
-    const isMade = target > info.latestVersion
-    Object.assign(draft.known, {
-      resumed: intent !== undefined,
-      from,
-      to: Math.max(target, info.latestVersion),
-      advance: isMade ? 'made' : advance,
-    })
-    await move(wanted, target, broughtTo, signal)
+  async function move(wanted: Wanted, { target }: Target, broughtTo: number, signal: AbortSignal): Promise<void> {
+    const { transitKey, secrets, tally, steps } = wanted
+    let done = 0
+    for await (const found of inHand(secrets, gate, (secret) => inspect(secret, signal))) {
+      for (const one of found) if (isBlocked(one)) tally.blocked(one)
+      for (const { one, ...outcome } of await rewrap(transitKey, found.filter(isLocated), signal)) {
+        if ('blocked' in outcome) tally.blocked({ ...one, blocked: outcome.blocked })
+        else if (versionOf(one, broughtTo, target) >= target) tally.current(one.secret, one.gitops)
+        else if (one.immutable) tally.blocked({ ...one, blocked: 'IMMUTABLE' })
+        else tally.rewrapped(one.secret, one.gitops)
+      }
+      done += found.length
+      steps.progress('move', done)
+    }
+  }
+
+  function outcomeOf(
+    wanted: Wanted,
+    { target }: Target,
+    { info, intent, state }: { info: TransitKeyInfo; intent: Intent | undefined; state: JournalState },
+  ): RetirementOutcome {
     const { minDecryptionVersion: before } = info
-    const { blocked, left } = draft.counts()
+    const { tally, transitKey, secrets } = wanted
+    const { blocked, left } = tally.counts()
     const plan = retirementOf({
       wanted,
       target,
@@ -76,27 +114,17 @@ export function foreseer({ inspect, rewrap, clock, gate }: ForeseeOptions): Fore
       lowest: target,
       blocked,
       left,
-      gitops: draft.gitops(),
+      gitops: tally.gitops(),
       policyChanged: false,
-      dropped,
+      dropped: droppedOf(state, transitKey.name, secrets, clock.now()),
     })
     const after = 'why' in plan ? before : plan.raiseTo
-    draft.known.minDecryptionVersion = { before: intent?.raising?.before ?? before, after }
-    draft.known.retirement = 'why' in plan && intent?.raising?.after === before ? RAISED : foretold(plan)
-    if (!isRetiredAsAsked(wanted, target, after)) draft.stillOpens()
+    const wasRaised = intent?.raising?.after === before
     return {
-      ...info,
-      latestVersion: Math.max(target, info.latestVersion),
-      minDecryptionVersion: after,
-      createdAtMs: isMade ? new Map([...info.createdAtMs, [target, clock.now()]]) : info.createdAtMs,
+      minimum: { before: intent?.raising?.before ?? before, after },
+      retirement: 'why' in plan && wasRaised ? RAISED : foretold(plan),
     }
   }
-}
-
-function planned(wanted: Wanted, info: TransitKeyInfo, intent: Intent | undefined, nowMs: number) {
-  if (intent === undefined) return targetOf(wanted, info, nowMs)
-  const { from, target } = intent
-  return { from, target, advance: 'there' } as const
 }
 
 /** Once what comes first has moved it, as far as it could. Without a ciphertext it is where it should be. */

@@ -1,68 +1,79 @@
 /** Claim, Wanted -> Intended. What is to happen stands on the Lease before anything does; what stands there already is taken up. */
 import type { Clock } from '../../clock.ts'
 import { KeyholeError } from '../../errors.ts'
-import type { TransitKey } from '../../policy/schema.ts'
 import type { Effects } from './effects.ts'
+import type { OnLease } from './intent-on-lease.ts'
+import { intentOnLease } from './intent-on-lease.ts'
 import type { Claim } from './journal.ts'
 import type { Intent } from './journal-state.ts'
-import { hasRoom, intentFor, withIntent } from './journal-state.ts'
+import { hasRoom, withIntent } from './journal-state.ts'
 import type { Keys } from './keys.ts'
-import { targetOf } from './plan.ts'
+import type { Target } from './plan.ts'
+import { takenUp, targetOf } from './plan.ts'
 import type { TransitKeyInfo } from './ports.ts'
 import type { Wanted } from './wanted.ts'
+import { takingUp } from './wanted.ts'
 
 declare const intended: unique symbol
 
 export interface Intended {
   readonly [intended]: true
   readonly claim: Claim
+  /** With the options of the intent, which need not be those that were asked for. */
   readonly wanted: Wanted
   readonly intent: Intent
+  /** An earlier rotation left it unfinished. */
+  readonly isResumed: boolean
+  readonly plan: Target
   /** The key as it was before this rotation touched it, or as an earlier attempt left it. */
   readonly info: TransitKeyInfo
+  /** The min_decryption_version: before any attempt, and as `info` has it. */
+  readonly minimum: { readonly before: number; readonly after: number }
 }
 
 export type Intend = (claim: Claim, wanted: Wanted) => Promise<Intended>
 
 export function intender({ keys, effects, clock }: { keys: Keys; effects: Effects; clock: Clock }): Intend {
   return async function intend(claim, wanted) {
-    const { rotating, transitKey, draft } = wanted
+    const { transitKey, steps } = wanted
     const info = await keys.read(transitKey, claim.signal)
-    const found = intentFor(claim.state(), transitKey.name)
-    const flaw = found && disbelief(found, transitKey, info)
-    const intent = found === undefined || flaw !== undefined ? intentOf(wanted, info, clock.now(), found) : found
-    if (intent !== found && !hasRoom(withIntent(claim.state(), intent))) throw leaseFull()
-    if (flaw !== undefined) {
-      await effects.tell(rotating, { phase: 'discarded', transitKeys: [transitKey.name], why: flaw })
-    }
-    if (intent !== found) await claim.write((state) => withIntent(state, intent))
-    draft.stage('intend', { from: intent.from, to: intent.target })
-    const { latestVersion, minDecryptionVersion } = info
-    draft.known.resumed = intent.id !== rotating.id
-    draft.known.from = intent.from
-    draft.known.to = Math.max(intent.target, latestVersion)
-    draft.known.advance = intent === found ? 'there' : targetOf(wanted, info, clock.now()).advance
-    draft.known.minDecryptionVersion = {
-      before: intent.raising?.before ?? minDecryptionVersion,
-      after: minDecryptionVersion,
-    }
-    return { claim, wanted, intent, info } as Partial<Intended> as Intended
+    const onLease = intentOnLease(claim.state(), transitKey, info)
+    const isResumed = onLease.believed !== undefined
+    const plan = isResumed ? takenUp(onLease.believed) : targetOf(wanted, info, clock.now())
+    const intent = isResumed ? await takeUp(wanted, onLease.believed) : await begin(claim, wanted, plan, onLease)
+    steps.stage('intend', { from: plan.from, to: plan.target })
+    const { minDecryptionVersion: after } = info
+    return {
+      claim,
+      wanted: takingUp(wanted, intent),
+      intent,
+      isResumed,
+      plan,
+      info,
+      minimum: { before: intent.raising?.before ?? after, after },
+    } as Partial<Intended> as Intended
   }
-}
 
-/**
- * Whoever may edit the Lease can write an intent there. It is believed only if its target is the newest version or the next,
- * and whom it names may rotate that key now.
- */
-export function disbelief(
-  { mount, target, by }: Intent,
-  key: TransitKey,
-  { latestVersion }: TransitKeyInfo,
-): 'other-mount' | 'target-elsewhere' | 'not-an-admin' | undefined {
-  if (mount !== key.mount) return 'other-mount'
-  if (target !== latestVersion && target !== latestVersion + 1) return 'target-elsewhere'
-  const isAdmin = key.rotation.admins.some((admin) => `${admin.namespace}/${admin.serviceAccount}` === by)
-  return isAdmin ? undefined : 'not-an-admin'
+  async function takeUp({ rotating, transitKey }: Wanted, intent: Intent): Promise<Intent> {
+    const { by, target, retire } = intent
+    await effects.tell(rotating, {
+      phase: 'resumed',
+      transitKeys: [transitKey.name],
+      resumed: { by, target, retire },
+    })
+    return intent
+  }
+
+  async function begin(claim: Claim, wanted: Wanted, plan: Target, { disbelieved }: OnLease): Promise<Intent> {
+    const { rotating, transitKey } = wanted
+    const intent = intentOf(wanted, plan, clock.now(), disbelieved?.intent)
+    if (!hasRoom(withIntent(claim.state(), intent))) throw leaseFull()
+    if (disbelieved !== undefined) {
+      await effects.tell(rotating, { phase: 'discarded', transitKeys: [transitKey.name], why: disbelieved.why })
+    }
+    await claim.write((state) => withIntent(state, intent))
+    return intent
+  }
 }
 
 /** The other keys' intents are what another rotation finds its way by: this one may not displace them. */
@@ -77,9 +88,8 @@ function leaseFull(): KeyholeError {
 export const LEASE_FULL = 'lease-full'
 
 /** A raise that nobody has looked after yet is remembered, whatever else of an intent is not believed. */
-function intentOf(wanted: Wanted, info: TransitKeyInfo, nowMs: number, before: Intent | undefined): Intent {
+function intentOf(wanted: Wanted, { from, target }: Target, nowMs: number, before: Intent | undefined): Intent {
   const { rotating, transitKey, mode, retire, by } = wanted
-  const { from, target } = targetOf(wanted, info, nowMs)
   const { name: key, mount } = transitKey
   const { raising } = before?.mount === mount ? before : {}
   return { id: rotating.id, key, mount, from, target, mode, retire, by, startedAtMs: nowMs, raising }

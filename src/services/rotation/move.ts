@@ -51,13 +51,13 @@ const ROUND_PAUSE_MS = 500
 
 export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: MoveOptions): Move {
   return async function move(advanced, wantedSecrets) {
-    const { wanted, intent, claim } = advanced.intended
-    wanted.draft.stage('move', { to: intent.target })
+    const { wanted, intent, claim } = advanced.restored.intended
+    wanted.steps.stage('move', { to: intent.target })
     let done = 0
     const count = (more: number) => {
       if (more === 0) return
       done += more
-      wanted.draft.progress('move', done)
+      wanted.steps.progress('move', done)
       claim.progress(more)
     }
     let isAnswered = false
@@ -69,7 +69,7 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
 
   /** Answers whether the API server has taken any write, or needed none, by now. */
   async function moveAll(moving: Moving, chunk: readonly SecretUnder[], isAnswered: boolean): Promise<boolean> {
-    const { wanted, claim } = moving.advanced.intended
+    const { wanted, claim } = moving.advanced.restored.intended
     let due = chunk
     let again: readonly Again[] = []
     for (let round = 0; round < MAX_ROUNDS && due.length > 0; round += 1) {
@@ -82,8 +82,8 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
     // An API server that does not answer is nobody who writes; and where it answers of no other, it does not answer at all.
     if (unanswered !== undefined && !isNow) throw kubernetesRefusal(unanswered.error)
     for (const { secret, error } of again) {
-      if (error === undefined) wanted.draft.contended(secret)
-      else wanted.draft.blocked({ secret, blocked: 'UNANSWERED', gitops: undefined })
+      if (error === undefined) wanted.tally.contended(secret)
+      else wanted.tally.blocked({ secret, blocked: 'UNANSWERED', gitops: undefined })
     }
     moving.count(again.length)
     return isNow
@@ -91,7 +91,7 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
 
   /** Answers with those that have to be looked at again. */
   async function moveOnce(moving: Moving, due: readonly SecretUnder[]): Promise<readonly Again[]> {
-    const { signal } = moving.advanced.intended.claim
+    const { signal } = moving.advanced.restored.intended.claim
     const again: Again[] = []
     const few = inHand(due, gate, (secret) => begin(signal, () => inspect(secret, signal)))
     for await (const found of few) again.push(...(await moveFound(moving, found)))
@@ -99,19 +99,19 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
   }
 
   async function moveFound({ advanced, count }: Moving, found: readonly Inspected[]): Promise<readonly Again[]> {
-    const { claim, wanted, intent } = advanced.intended
-    const { draft, transitKey } = wanted
+    const { claim, wanted, intent } = advanced.restored.intended
+    const { tally, transitKey } = wanted
     const old: Old[] = []
     for (const one of found) {
-      if (isBlocked(one)) draft.blocked(one)
-      else if ((one.version ?? intent.target) >= intent.target) draft.current(one.secret, one.gitops)
-      else if (one.immutable) draft.blocked({ ...one, blocked: 'IMMUTABLE' })
+      if (isBlocked(one)) tally.blocked(one)
+      else if ((one.version ?? intent.target) >= intent.target) tally.current(one.secret, one.gitops)
+      else if (one.immutable) tally.blocked({ ...one, blocked: 'IMMUTABLE' })
       else old.push({ ...one, parts: one.parts.filter(({ keyVersion }) => keyVersion < intent.target) })
     }
     const remade = await rewrap(transitKey, old, claim.signal)
     const changes = remade.flatMap((outcome) => {
       if ('made' in outcome) return [changeOf(outcome.one, outcome.made, intent.target)]
-      draft.blocked({ ...outcome.one, blocked: outcome.blocked })
+      tally.blocked({ ...outcome.one, blocked: outcome.blocked })
       return []
     })
     // What needs no write, or can have none, is done with.
@@ -126,7 +126,7 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
 
   /** Undefined once there is nothing more to do about this Secret. */
   async function write(advanced: Advanced, change: Change): Promise<Again | undefined> {
-    const { claim, wanted } = advanced.intended
+    const { claim, wanted } = advanced.restored.intended
     const { secret, gitops } = change.old
     const put = (begun: Begun) => gate(() => begin(claim.signal, () => patch(begun, change, claim.signal)))
     const what = {
@@ -141,9 +141,9 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
       const unwritten = await effects.record(wanted.rotating, what, put, (result) => result === undefined)
       if (unwritten === 'changed') return { secret }
       if (unwritten === undefined) {
-        wanted.draft.rewrapped(secret, gitops)
-        wanted.draft.found(change.to)
-      } else wanted.draft.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })
+        wanted.tally.rewrapped(secret, gitops)
+        wanted.tally.found(change.to)
+      } else wanted.tally.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })
       return undefined
     } catch (error) {
       claim.signal.throwIfAborted()
@@ -151,7 +151,7 @@ export function mover({ inspect, rewrap, secrets, effects, clock, gate, halt }: 
       if (isTransient(error)) return { secret, error }
       const blocked = error instanceof UpstreamError ? REFUSED[error.kind] : undefined
       if (blocked === undefined) throw kubernetesRefusal(error)
-      wanted.draft.blocked({ secret, gitops, blocked })
+      wanted.tally.blocked({ secret, gitops, blocked })
       return undefined
     }
   }

@@ -1,14 +1,16 @@
 /** What a rotation decides, as pure functions: a rotation and its dry run ask the same ones. */
-import type { RetirementWhy } from '../../contract.ts'
+import type { KeyReport, RetirementWhy } from '../../contract.ts'
 import type { TransitKey } from '../../policy/schema.ts'
 import type { Untold } from './dropped.ts'
+import type { Intent } from './journal-state.ts'
 import type { TransitKeyInfo } from './ports.ts'
 import type { Wanted } from './wanted.ts'
 
 export interface Target {
   readonly from: number
   readonly target: number
-  readonly advance: 'made' | 'recent' | 'not-asked'
+  /** `made`: the target is to be made; anything else: why not. */
+  readonly advance: NonNullable<KeyReport['advance']>
 }
 
 /** Only making a version waits for minInterval: within it, a key's Secrets are brought to the version there is. */
@@ -18,6 +20,11 @@ export function targetOf({ mode, retire, transitKey }: Wanted, info: TransitKeyI
   // A compromised version does not wait.
   if (retire !== 'now' && recentForMs(transitKey, info, nowMs) > 0) return { from, target: from, advance: 'recent' }
   return { from, target: from + 1, advance: 'made' }
+}
+
+/** An intent that is taken up keeps its own, which an earlier attempt may have made. */
+export function takenUp({ from, target }: Intent): Target {
+  return { from, target, advance: 'there' }
 }
 
 /**
@@ -35,7 +42,7 @@ export function recentForMs(
 
 /** What is known once every Secret was read and opened again. */
 export interface Standing {
-  readonly wanted: Wanted
+  readonly wanted: Pick<Wanted, 'transitKey' | 'retire'>
   readonly target: number
   readonly minDecryptionVersion: number
   /** The lowest version that any Secret of the key holds; undefined where none holds any. */
@@ -57,7 +64,7 @@ export type Retirement = { readonly raiseTo: number } | { readonly why: Retireme
 export function retirementOf(standing: Standing): Retirement {
   const { wanted, target, minDecryptionVersion: before, lowest = target } = standing
   const { retire, transitKey } = wanted
-  const keep = retire === 'now' ? 0 : transitKey.rotation.grace
+  const keep = keptBy(wanted)
   if (retire === 'never') return withheld('not-asked', 'Retirement was not asked for.')
   if (!transitKey.exclusive) {
     return withheld(
@@ -94,6 +101,11 @@ export function retirementOf(standing: Standing): Retirement {
   if (raiseTo <= before)
     return withheld('nothing-older', `Some Secret holds version ${lowest}, the oldest that is usable.`)
   return { raiseTo }
+}
+
+/** How many versions older than the target stay usable. */
+export function keptBy({ retire, transitKey }: Pick<Wanted, 'retire' | 'transitKey'>): number {
+  return retire === 'now' ? 0 : transitKey.rotation.grace
 }
 
 export const RAISED = {

@@ -33,9 +33,9 @@ export interface VerifyOptions {
 
 export function verifier({ inspect, rewrap, gate, halt }: VerifyOptions): Verify {
   return async function verify(moved) {
-    const { wanted, claim, intent } = moved.advanced.intended
-    const { draft, transitKey } = wanted
-    draft.stage('verify', { to: intent.target })
+    const { wanted, claim, intent } = moved.advanced.restored.intended
+    const { tally, steps, transitKey } = wanted
+    steps.stage('verify', { to: intent.target })
     const astray: SecretUnder[] = []
     let lowest = Number.POSITIVE_INFINITY
     let done = 0
@@ -44,23 +44,23 @@ export function verifier({ inspect, rewrap, gate, halt }: VerifyOptions): Verify
       return await inspect(secret, claim.signal)
     }
     for await (const found of inHand(wanted.secrets, gate, read)) {
-      for (const one of found) if (isBlocked(one)) draft.blocked(one)
+      for (const one of found) if (isBlocked(one)) tally.blocked(one)
       for (const { one, ...outcome } of await rewrap(transitKey, found.filter(isLocated), claim.signal)) {
         if ('blocked' in outcome) {
-          draft.blocked({ ...one, blocked: outcome.blocked })
+          tally.blocked({ ...one, blocked: outcome.blocked })
           continue
         }
         if (one.version !== undefined) {
           lowest = Math.min(lowest, one.version)
-          draft.found(one.version)
+          tally.found(one.version)
         }
-        if ((one.version ?? intent.target) >= intent.target) draft.current(one.secret, one.gitops)
-        else if (one.immutable) draft.blocked({ ...one, blocked: 'IMMUTABLE' })
+        if ((one.version ?? intent.target) >= intent.target) tally.current(one.secret, one.gitops)
+        else if (one.immutable) tally.blocked({ ...one, blocked: 'IMMUTABLE' })
         // Why it could not be moved is told already: what keyhole has no right to write is not contended.
-        else if (!draft.isBlocked(one.secret)) astray.push(one.secret)
+        else if (!tally.isBlocked(one.secret)) astray.push(one.secret)
       }
       done += found.length
-      draft.progress('verify', done)
+      steps.progress('verify', done)
     }
     return { moved, astray, lowest: Number.isFinite(lowest) ? lowest : undefined } as Partial<Verified> as Verified
   }

@@ -158,6 +158,26 @@ describe('rotateAll: a failure', () => {
   })
 })
 
+describe('rotateAll: what is told of the version', () => {
+  test('is decided once: an interval that is over while the intent is written makes none, and none is told', async () => {
+    const { there, versions, run } = await rotating(['a'])
+    const { clock } = there
+    there.keys.get('a')?.createdAtMs.set(1, clock.now() - 3_600_000 + 5)
+    there.fail(/^write-lease/, { afterwards: () => clock.set(clock.now() + 10) })
+    expect(await run()).toMatchObject([{ complete: true, from: 1, to: 1, advance: 'recent' }])
+    expect(versions()).toEqual([1, 1, 1])
+  })
+
+  test('is not that it was made where it was not', async () => {
+    const { there, versions, run } = await rotating(['a'])
+    there.fail(/^rotate a/, new UpstreamError('vault', 'forbidden'), 2)
+    const [report] = await run()
+    expect(report).toMatchObject({ from: 1, failure: { code: 'KEY_UNUSABLE' } })
+    expect(report?.advance).toBeUndefined()
+    expect(versions()).toEqual([1, 1, 1])
+  })
+})
+
 describe('rotateAll: what an earlier rotation has left', () => {
   test('of a key that is asked for is finished first, told as resumed, and made no second version of', async () => {
     const { there, claim, versions, run } = await rotating(NAMES, { intent: { key: 'b' } })

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import type { RotationEvent } from '../../../src/contract.ts'
-import type { Untold } from '../../../src/services/rotation/dropped.ts'
+import type { JournalState } from '../../../src/services/rotation/journal-state.ts'
+import { EMPTY_STATE } from '../../../src/services/rotation/journal-state.ts'
 import type { Asked, Estate } from './stages.ts'
 import { estateOf, wantedOf } from './stages.ts'
 import { NEVER, sealed } from './world.ts'
 
 async function foreseen(
   secrets: Readonly<Record<string, number>>,
-  { asked = {}, dropped = 0, ...over }: Estate & { readonly asked?: Asked; readonly dropped?: number | Untold } = {},
+  { asked = {}, state = EMPTY_STATE, ...over }: Estate & { readonly asked?: Asked; readonly state?: JournalState } = {},
   arrange: (there: ReturnType<typeof estateOf>['there']) => void = () => {},
 ) {
   const { there, key, stages } = estateOf(secrets, { latest: 2, ...over })
@@ -15,14 +16,12 @@ async function foreseen(
   const events: RotationEvent[] = []
   const wanted = wantedOf(key, { onEvent: (event) => events.push(event), ...asked })
   const before = JSON.stringify([[...there.secrets.values()].map(({ data }) => [...data]), [...there.keys.values()]])
-  await there.elapsed(
-    stages.keys.read(key.transitKey, NEVER).then((info) => stages.foresee(wanted, { info, dropped }, NEVER)),
-  )
+  const { report } = await there.elapsed(stages.foresee(wanted, { state }, NEVER))
   const now = JSON.stringify([[...there.secrets.values()].map(({ data }) => [...data]), [...there.keys.values()]])
   expect(now).toBe(before)
   // Nobody was even asked to change anything, and nothing had to be recorded before it.
   expect(there.count(/^(?:rotate|min|replace|write-lease|audit)/)).toBe(0)
-  return { report: wanted.draft.report(), events, there }
+  return { report, events, there }
 }
 
 describe('foresee', () => {
@@ -77,7 +76,10 @@ describe('foresee', () => {
   })
 
   test('knows of Secrets that left the policy', async () => {
-    const { report } = await foreseen({ 'payments/a': 1 }, { dropped: 'forgotten' })
+    const { report } = await foreseen(
+      { 'payments/a': 1 },
+      { state: { ...EMPTY_STATE, forgotAtMs: Date.UTC(2026, 0, 14) } },
+    )
     expect(report.retirement).toMatchObject({ why: 'secrets-unknown' })
   })
 
@@ -85,8 +87,7 @@ describe('foresee', () => {
     const { there, key, stages } = estateOf({ 'payments/a': 1 })
     there.putSecret('payments/a', {})
     const wanted = wantedOf({ ...key, secrets: key.secrets.map((one) => ({ ...one, dataKeys: 'all' })) })
-    const info = await stages.keys.read(key.transitKey, NEVER)
-    await stages.foresee(wanted, { info, dropped: 0 }, NEVER)
-    expect(wanted.draft.report().secrets).toMatchObject([{ outcome: 'current' }])
+    const { report } = await stages.foresee(wanted, { state: EMPTY_STATE }, NEVER)
+    expect(report.secrets).toMatchObject([{ outcome: 'current' }])
   })
 })

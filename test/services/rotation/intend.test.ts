@@ -28,12 +28,12 @@ async function intended(left: Intent | undefined, latest = 2, mode: 'rotate' | '
   const claim = await claimOf(there)
   if (left !== undefined) await claim.write((state) => withIntent(state, left))
   const permit = await stages.intend(claim, wanted)
-  return { there, claim, events, permit, known: wanted.draft.known }
+  return { there, claim, events, permit, wanted }
 }
 
 describe('intend', () => {
   test('writes what is to happen before anything does', async () => {
-    const { there, claim, permit, known, events } = await intended(undefined)
+    const { there, claim, permit, events } = await intended(undefined)
     expect(claim.state().intents).toEqual([
       {
         id: RUN.id,
@@ -48,27 +48,30 @@ describe('intend', () => {
       },
     ])
     expect([permit.intent]).toEqual(claim.state().intents)
-    expect(known).toMatchObject({ resumed: false, from: 2, to: 3, advance: 'made' })
-    expect(known.minDecryptionVersion).toEqual({ before: 1, after: 1 })
+    expect(permit).toMatchObject({ isResumed: false, plan: { from: 2, target: 3, advance: 'made' } })
+    expect(permit.minimum).toEqual({ before: 1, after: 1 })
     expect(events).toEqual([{ type: 'step', key: 'payments', stage: 'intend', from: 2, to: 3 }])
     expect(there.count(/^(?:rotate|min|replace)/)).toBe(0)
   })
 
   test('takes up what an earlier rotation has begun, with its own options and without writing it again', async () => {
     const left = leftOver({ raising: { before: 1, after: 2 } })
-    const { there, permit, known } = await intended(left)
+    const { there, permit, wanted } = await intended(left)
     expect(permit.intent).toEqual(left)
-    expect(known).toMatchObject({ resumed: true, from: 2, to: 3, advance: 'there' })
-    expect(known.minDecryptionVersion).toEqual({ before: 1, after: 1 })
+    expect(permit).toMatchObject({ isResumed: true, plan: { from: 2, target: 3, advance: 'there' } })
+    expect(permit.wanted).toEqual({ ...wanted, mode: 'rewrap', retire: 'never', by: 'keyhole/cron' })
+    expect(permit.minimum).toEqual({ before: 1, after: 1 })
     // The claim's, and that of this test.
     expect(there.count(/write-lease/)).toBe(2)
-    expect(there.records).toEqual([])
+    expect(there.count(/^read payments/)).toBe(1)
+    const resumed = { by: 'keyhole/cron', target: 3, retire: 'never' }
+    expect(there.records).toMatchObject([{ phase: 'resumed', transitKeys: ['payments'], resumed }])
   })
 
   test('whose version was made meanwhile goes on with it', async () => {
-    const { permit, known } = await intended(leftOver(), 3)
+    const { permit } = await intended(leftOver(), 3)
     expect(permit.intent).toEqual(leftOver())
-    expect(known).toMatchObject({ from: 2, to: 3, advance: 'there' })
+    expect(permit.plan).toEqual({ from: 2, target: 3, advance: 'there' })
   })
 
   test.each<[string, Partial<Intent>, string]>([
@@ -79,10 +82,10 @@ describe('intend', () => {
     ['somebody who may not rotate it', { by: 'payments/api' }, 'not-an-admin'],
     ['somebody whose name only looks like it', { by: 'keyhole/cron2' }, 'not-an-admin'],
   ])('does not believe one of %s: it says so, and begins anew', async (_, over, why) => {
-    const { there, claim, known } = await intended(leftOver(over))
+    const { there, claim, permit } = await intended(leftOver(over))
     expect(there.records).toMatchObject([{ phase: 'discarded', transitKeys: ['payments'], why }])
     expect(claim.state().intents).toMatchObject([{ id: RUN.id, mount: 'transit', target: 3, by: 'keyhole/cron' }])
-    expect(known).toMatchObject({ resumed: false, advance: 'made' })
+    expect(permit).toMatchObject({ isResumed: false, plan: { advance: 'made' } })
   })
 
   test('remembers a raise that nobody has looked after, whatever else it does not believe, but for another mount', async () => {
@@ -103,9 +106,9 @@ describe('intend', () => {
   })
 
   test('of a rewrap is the version there is', async () => {
-    const { claim, known } = await intended(undefined, 2, 'rewrap')
+    const { claim, permit } = await intended(undefined, 2, 'rewrap')
     expect(claim.state().intents).toMatchObject([{ from: 2, target: 2, mode: 'rewrap' }])
-    expect(known).toMatchObject({ from: 2, to: 2, advance: 'not-asked' })
+    expect(permit.plan).toEqual({ from: 2, target: 2, advance: 'not-asked' })
   })
 
   test('writes nothing where the key cannot be read', async () => {

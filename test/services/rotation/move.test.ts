@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { RotationEvent, SecretReport } from '../../../src/contract.ts'
+import type { RotationEvent } from '../../../src/contract.ts'
 import { UpstreamError } from '../../../src/errors.ts'
 import type { Claim } from '../../../src/services/rotation/journal.ts'
-import type { Wanted } from '../../../src/services/rotation/wanted.ts'
 import { settled } from '../../virtual-clock.ts'
 import type { Estate } from './stages.ts'
-import { claimOf, estateOf, wantedOf } from './stages.ts'
+import { advancedOf, claimOf, estateOf, outcomesIn, wantedOf } from './stages.ts'
 import type { World } from './world.ts'
 import { plaintextOf, sealed } from './world.ts'
 
@@ -15,7 +14,7 @@ async function ready(secrets: Readonly<Record<string, number>>, over: Estate = {
   const events: RotationEvent[] = []
   const wanted = wantedOf(key, { onEvent: (event) => events.push(event) })
   const claim = await claimOf(there)
-  const advanced = await stages.advance(await stages.intend(claim, wanted))
+  const advanced = await advancedOf(stages, claim, wanted)
   there.records.length = 0
   there.calls.length = 0
   return {
@@ -25,10 +24,6 @@ async function ready(secrets: Readonly<Record<string, number>>, over: Estate = {
     events,
     move: () => there.elapsed(stages.move(advanced, wanted.secrets)),
   }
-}
-
-function outcomesIn({ draft }: Wanted): Readonly<Record<string, SecretReport['outcome'] | SecretReport['code']>> {
-  return Object.fromEntries(draft.report().secrets.map(({ name, outcome, code }) => [name, code ?? outcome]))
 }
 
 describe('move: what it does not touch', () => {
@@ -277,7 +272,7 @@ describe('move', () => {
     const { there, move, wanted } = await ready({ 'payments/a': 1, 'payments/b': 1 })
     there.fail(/^rewrap/, () => void Object.assign(there.keys.get('payments') ?? {}, { latestVersion: 3 }))
     await move()
-    expect(wanted.draft.report()).toMatchObject({ from: 1, to: 3 })
+    expect(wanted.tally.newest()).toBe(3)
     expect(there.records).toContainEqual(expect.objectContaining({ effect: 'move', phase: 'begin', from: 1, to: 3 }))
   })
 

@@ -3,7 +3,7 @@ import { UpstreamError } from '../../../src/errors.ts'
 import type { Intent } from '../../../src/services/rotation/journal-state.ts'
 import { withIntent } from '../../../src/services/rotation/journal-state.ts'
 import type { Asked, Estate } from './stages.ts'
-import { claimOf, estateOf, RUN, wantedOf } from './stages.ts'
+import { advancedOf, claimOf, estateOf, outcomesIn, RUN, wantedOf } from './stages.ts'
 import type { World } from './world.ts'
 import { sealed } from './world.ts'
 
@@ -22,8 +22,7 @@ async function verified({
   arrange(there)
   const wanted = wantedOf(key, asked)
   const claim = await claimOf(there)
-  const intended = await stages.intend(claim, wanted)
-  const permit = await stages.verify(await stages.move(await stages.advance(intended), wanted.secrets))
+  const permit = await stages.verify(await stages.move(await advancedOf(stages, claim, wanted), wanted.secrets))
   there.records.length = 0
   there.calls.length = 0
   return {
@@ -31,38 +30,23 @@ async function verified({
     claim,
     stages,
     wanted,
-    retire: () => there.elapsed(stages.retiring.retire(permit)),
+    retire: () => there.elapsed(stages.retire(permit)),
     minimum: () => there.keys.get('payments')?.minDecryptionVersion,
-    known: wanted.draft.known,
     putBack: (name: string) => there.putSecret(name, { 'secrets.json': sealed(1, name) }),
   }
 }
 
 describe('retire: withheld', () => {
-  test.each([
-    ['which was put back', { before: 1, after: 1 }],
-    ['which was never raised by this run', undefined],
-  ])('where a Secret fell below the minimum before, %s', async (_, minDecryptionVersion) => {
-    const { there, retire, minimum, known } = await verified()
-    const retirement = { done: false, why: 'fell-back', detail: 'Find who writes it.' } as const
-    Object.assign(known, { retirement, minDecryptionVersion })
-    await retire()
-    expect(known.retirement).toEqual(retirement)
-    expect([minimum(), there.calls]).toEqual([1, []])
-  })
-
   test('where anything is blocked', async () => {
-    const { retire, minimum, known, wanted } = await verified()
-    wanted.draft.contended(wanted.secrets[0] as (typeof wanted.secrets)[number])
-    await retire()
-    expect(known.retirement).toMatchObject({ done: false, why: 'secrets-blocked' })
+    const { retire, minimum, wanted } = await verified()
+    wanted.tally.contended(wanted.secrets[0] as (typeof wanted.secrets)[number])
+    expect((await retire()).retirement).toMatchObject({ done: false, why: 'secrets-blocked' })
     expect(minimum()).toBe(1)
   })
 
   test('where the policy changed since the rotation was granted', async () => {
-    const { there, retire, minimum, known } = await verified({ policyHash: () => 'sha256:another' })
-    await retire()
-    expect(known.retirement).toMatchObject({ done: false, why: 'policy-changed' })
+    const { there, retire, minimum } = await verified({ policyHash: () => 'sha256:another' })
+    expect((await retire()).retirement).toMatchObject({ done: false, why: 'policy-changed' })
     expect(minimum()).toBe(1)
     expect(there.records).toEqual([])
   })
@@ -84,34 +68,34 @@ describe('retire: withheld', () => {
       () => {},
     ],
     ['it fell back', 'secrets-blocked', {}, (there) => there.putSecret('payments/a', {})],
-  ])('leaves a version that was to be retired now, and the key incomplete: %s', async (_, why, over, meanwhile) => {
-    const { there, retire, wanted, known, minimum } = await verified({ ...over, asked: { retire: 'now' } })
+  ])('leaves a version that was to be retired now, and says so: %s', async (_, why, over, meanwhile) => {
+    const { there, retire, minimum } = await verified({ ...over, asked: { retire: 'now' } })
     meanwhile(there)
-    await retire()
-    expect(known.retirement).toMatchObject({ done: false, why })
-    expect([wanted.draft.report().complete, minimum()]).toEqual([false, 1])
+    const retired = await retire()
+    expect(retired.retirement).toMatchObject({ done: false, why })
+    expect([retired.minimum.after, minimum()]).toEqual([1, 1])
   })
 
   test('where a Secret has just left the policy', async () => {
-    const { claim, retire, known } = await verified()
+    const { claim, retire } = await verified()
     const secrets = 'aaaaaaaaaa'
     await claim.write((state) => ({ ...state, known: [{ key: 'payments', secrets, dropped: {} }] }))
-    await retire()
-    expect(known.retirement).toMatchObject({ done: false, why: 'secrets-dropped' })
+    expect((await retire()).retirement).toMatchObject({ done: false, why: 'secrets-dropped' })
   })
 
-  test('by the options of the intent, where that is not what is asked now', async () => {
-    const { retire, known, minimum } = await verified({ asked: { retire: 'never' } })
-    await retire()
-    expect(known.retirement).toMatchObject({ why: 'not-asked' })
+  test('where it was not asked for', async () => {
+    const { retire, minimum } = await verified({ asked: { retire: 'never' } })
+    expect((await retire()).retirement).toMatchObject({ why: 'not-asked' })
     expect(minimum()).toBe(1)
   })
 
   test('where somebody else raised it meanwhile: it is never lowered', async () => {
-    const { there, retire, known, minimum } = await verified()
+    const { there, retire, minimum } = await verified()
     Object.assign(there.keys.get('payments') ?? {}, { minDecryptionVersion: 2 })
-    await retire()
-    expect(known.retirement).toEqual({ done: false, why: 'nothing-older', detail: 'Versions from 2 on are usable.' })
+    const retired = await retire()
+    const detail = 'Versions from 2 on are usable.'
+    expect(retired.retirement).toEqual({ done: false, why: 'nothing-older', detail })
+    expect(retired.minimum).toEqual({ before: 1, after: 2 })
     expect(minimum()).toBe(2)
     expect(there.count(/^min/)).toBe(0)
   })
@@ -133,14 +117,14 @@ describe('retire: withheld', () => {
 
 describe('retire', () => {
   test('raises the minimum, having written first what it was', async () => {
-    const { there, claim, retire, minimum, known } = await verified()
+    const { there, claim, retire, minimum } = await verified()
     there.fail(/^min/, () => {
       expect(claim.state().intents[0]?.raising).toEqual({ before: 1, after: 2 })
     })
-    await retire()
+    const retired = await retire()
     expect(minimum()).toBe(2)
-    expect(known.retirement).toMatchObject({ done: true, why: 'raised' })
-    expect(known.minDecryptionVersion).toEqual({ before: 1, after: 2 })
+    expect(retired.retirement).toMatchObject({ done: true, why: 'raised' })
+    expect(retired.minimum).toEqual({ before: 1, after: 2 })
     expect(there.records).toMatchObject([
       { effect: 'retire', phase: 'begin', from: 1, to: 2 },
       { effect: 'retire', phase: 'end', from: 1, to: 2, outcome: 'done' },
@@ -148,28 +132,24 @@ describe('retire', () => {
   })
 
   test('looks once more after it did, and puts the old minimum back at once where something fell below', async () => {
-    const { there, retire, minimum, known, wanted, putBack } = await verified()
+    const { there, retire, minimum, wanted, putBack } = await verified()
     there.fail(/^min payments 2/, () => putBack('payments/b'))
-    await retire()
+    const retired = await retire()
     expect(minimum()).toBe(1)
-    expect(known.retirement).toEqual({
+    expect(retired.retirement).toEqual({
       done: false,
       why: 'fell-back',
       detail:
         'Some Secret was written with version 1 just then, below the new minimum of 2. So 1 was put back at once. Find who writes it, then rotate again.',
     })
-    expect(known.minDecryptionVersion).toEqual({ before: 1, after: 1 })
+    expect(retired.minimum).toEqual({ before: 1, after: 1 })
     expect(there.records.map((record) => 'effect' in record && `${record.effect} ${record.phase}`)).toEqual([
       'retire begin',
       'retire end',
       'restore begin',
       'restore end',
     ])
-    // It does not stand where it should, so the rotation is not complete.
-    expect(wanted.draft.report()).toMatchObject({
-      complete: false,
-      secrets: [{ outcome: 'rewrapped' }, { outcome: 'blocked', code: 'CONTENDED' }],
-    })
+    expect(outcomesIn(wanted)).toEqual({ a: 'rewrapped', b: 'CONTENDED' })
   })
 
   test('leaves it raised where a Secret is gone or without ciphertext: nothing of it needs the old version', async () => {
@@ -183,15 +163,14 @@ describe('retire', () => {
   })
 
   test('does not send again what got no answer: it looks, once nothing of it can take effect any more', async () => {
-    const { there, retire, minimum, known } = await verified()
+    const { there, retire, minimum } = await verified()
     const began = there.clock.now()
     there.fail(/^min/, () => {
       there.clock.after(9_900, () => Object.assign(there.keys.get('payments') ?? {}, { minDecryptionVersion: 2 }))
       throw new UpstreamError('vault', 'timeout')
     })
-    await retire()
+    expect((await retire()).retirement.done).toBe(true)
     expect(minimum()).toBe(2)
-    expect(known.retirement?.done).toBe(true)
     expect(there.count(/^min/)).toBe(1)
     expect(there.clock.now() - began).toBeGreaterThanOrEqual(10_000)
     expect(there.records.at(-1)).toMatchObject({ outcome: 'unknown' })
@@ -207,27 +186,41 @@ describe('retire', () => {
   })
 
   test('says how to open what fell below the old minimum, too', async () => {
-    const { there, retire, minimum, known, putBack } = await verified({
+    const { there, retire, minimum, putBack } = await verified({
       latest: 2,
       secrets: { 'payments/a': 2 },
       arrange: (world) => void Object.assign(world.keys.get('payments') ?? {}, { minDecryptionVersion: 2 }),
     })
     there.fail(/^min payments 3/, () => putBack('payments/a'))
-    await retire()
+    const { retirement } = await retire()
     expect(minimum()).toBe(2)
-    expect(known.retirement).toMatchObject({
+    expect(retirement).toMatchObject({
       why: 'fell-back',
       detail: expect.stringContaining('vault write transit/keys/payments/config min_decryption_version=1'),
     })
   })
 
   test('does not say that all is well where what fell below could not be put back', async () => {
-    const { there, retire, known, wanted, putBack } = await verified()
+    const { there, retire, wanted, putBack } = await verified()
     there.fail(/^min payments 2/, () => putBack('payments/b'))
     there.fail(/^min payments 1/, new UpstreamError('vault', 'forbidden'), 99)
-    await expect(retire()).rejects.toMatchObject({ code: 'KEY_UNUSABLE' })
-    expect(known.retirement).toMatchObject({ done: false, why: 'fell-back' })
-    expect(wanted.draft.report().secrets[1]).toMatchObject({ code: 'CONTENDED' })
+    await expect(retire()).rejects.toMatchObject({
+      reached: {
+        minimum: { before: 1, after: 2 },
+        retirement: { done: false, why: 'fell-back', detail: expect.stringContaining('min_decryption_version=1') },
+      },
+      cause: { code: 'KEY_UNUSABLE' },
+    })
+    expect(outcomesIn(wanted)).toEqual({ a: 'rewrapped', b: 'CONTENDED' })
+  })
+
+  test('that was raised says so where it could not look any more', async () => {
+    const { there, retire } = await verified()
+    there.fail(/^hold/, new UpstreamError('kubernetes', 'unauthorized'), 99)
+    await expect(retire()).rejects.toMatchObject({
+      reached: { minimum: { before: 1, after: 2 }, retirement: { done: true, why: 'raised' } },
+      cause: { code: 'KUBERNETES_UNAVAILABLE' },
+    })
   })
 
   test('says so where it was not done at all', async () => {
@@ -265,19 +258,17 @@ describe('retire: now', () => {
   })
 
   test('does not raise what somebody writes to in these 60 s, and says who', async () => {
-    const { there, retire, minimum, known, wanted, putBack } = await verified(now)
+    const { there, retire, minimum, wanted, putBack } = await verified(now)
     there.clock.after(30_000, () => putBack('payments/b'))
-    await retire()
+    expect((await retire()).retirement).toMatchObject({ done: false, why: 'secrets-blocked' })
     expect(minimum()).toBe(1)
-    expect(known.retirement).toMatchObject({ done: false, why: 'secrets-blocked' })
-    expect(wanted.draft.report()).toMatchObject({ complete: false, secrets: [{}, { code: 'CONTENDED' }] })
+    expect(outcomesIn(wanted)).toEqual({ a: 'rewrapped', b: 'CONTENDED' })
   })
 
   test('does not wait where it is withheld anyway', async () => {
-    const { there, retire, known } = await verified({ ...now, spec: { exclusive: false } })
+    const { there, retire } = await verified({ ...now, spec: { exclusive: false } })
     const began = there.clock.now()
-    await retire()
-    expect(known.retirement).toMatchObject({ why: 'not-exclusive' })
+    expect((await retire()).retirement).toMatchObject({ why: 'not-exclusive' })
     expect(there.clock.now()).toBe(began)
   })
 
@@ -294,7 +285,7 @@ describe('retire: now', () => {
   })
 })
 
-describe('lookBack: an earlier attempt that was stopped', () => {
+describe('restore: an earlier attempt that was stopped', () => {
   /** Before it could look after what it had raised from 1 to 2, the newest version; unless the test says otherwise. */
   async function stopped(
     secrets: Readonly<Record<string, number>>,
@@ -313,19 +304,24 @@ describe('lookBack: an earlier attempt that was stopped', () => {
     await claim.write((state) => withIntent(state, intent))
     const intended = await stages.intend(claim, wanted)
     there.calls.length = 0
-    return { there, stages, wanted, intended, minimum: () => there.keys.get('payments')?.minDecryptionVersion }
+    const retire = async () => {
+      const advanced = await stages.advance(await stages.restore(intended))
+      return await stages.retire(await stages.verify(await stages.move(advanced, wanted.secrets)))
+    }
+    return { there, stages, wanted, intended, retire, minimum: () => there.keys.get('payments')?.minDecryptionVersion }
   }
 
   test('puts the old minimum back where something had fallen below, moves it, and raises nothing this time', async () => {
-    const { there, stages, wanted, intended, minimum } = await stopped({ 'payments/a': 2, 'payments/b': 1 })
-    await stages.retiring.lookBack(intended)
-    expect(minimum()).toBe(1)
-    const permit = await stages.verify(await stages.move(await stages.advance(intended), wanted.secrets))
-    await stages.retiring.retire(permit)
+    const { there, wanted, minimum, retire } = await stopped({ 'payments/a': 2, 'payments/b': 1 })
+    const retired = await retire()
     expect(minimum()).toBe(1)
     expect(there.versionsOf('payments/b')).toEqual([2])
-    expect(wanted.draft.known.retirement).toMatchObject({ done: false, why: 'fell-back' })
-    expect(wanted.draft.report().complete).toBe(true)
+    expect(retired).toMatchObject({
+      minimum: { before: 1, after: 1 },
+      retirement: { done: false, why: 'fell-back' },
+    })
+    expect(there.count(/^min/)).toBe(1)
+    expect(outcomesIn(wanted)).toEqual({ a: 'current', b: 'rewrapped' })
   })
 
   test.each([
@@ -339,17 +335,17 @@ describe('lookBack: an earlier attempt that was stopped', () => {
       const raising = { before: 1, after: 5 }
       const over = { latest: 5, spec, retire, target: 5, from: 4, raising }
       const { stages, intended, minimum } = await stopped({ 'payments/a': 4 }, 5, over)
-      await stages.retiring.lookBack(intended)
+      await stages.restore(intended)
       expect(minimum()).toBe(to)
     },
   )
 
   test('changes nothing where there is nothing to go back to, and says what to do', async () => {
     const raising = { before: 2, after: 2 }
-    const { there, stages, wanted, intended } = await stopped({ 'payments/a': 1 }, 2, { raising })
-    await stages.retiring.lookBack(intended)
+    const { there, stages, intended } = await stopped({ 'payments/a': 1 }, 2, { raising })
+    const { fellBack } = await stages.restore(intended)
     expect(there.count(/^min/)).toBe(0)
-    expect(wanted.draft.known.retirement).toMatchObject({
+    expect(fellBack?.retirement).toMatchObject({
       why: 'fell-back',
       detail: expect.stringContaining('min_decryption_version=1'),
     })
@@ -357,28 +353,27 @@ describe('lookBack: an earlier attempt that was stopped', () => {
 
   test('looks after a raise of its own that takes effect only now', async () => {
     const { there, stages, wanted, intended, minimum } = await stopped({ 'payments/a': 1 }, 1)
-    const permit = await stages.verify(await stages.move(await stages.advance(intended), wanted.secrets))
+    const advanced = await stages.advance(await stages.restore(intended))
+    const permit = await stages.verify(await stages.move(advanced, wanted.secrets))
     Object.assign(there.keys.get('payments') ?? {}, { minDecryptionVersion: 2 })
     there.putSecret('payments/a', { 'secrets.json': sealed(1, 'payments/a') })
-    await stages.retiring.retire(permit)
+    expect((await stages.retire(permit)).retirement).toMatchObject({ why: 'fell-back' })
     expect(minimum()).toBe(1)
-    expect(wanted.draft.known.retirement).toMatchObject({ why: 'fell-back' })
   })
 
   test('reports it as raised where nothing had', async () => {
-    const { there, stages, wanted, intended, minimum } = await stopped({ 'payments/a': 2 })
-    await stages.retiring.lookBack(intended)
-    const permit = await stages.verify(await stages.move(await stages.advance(intended), wanted.secrets))
-    await stages.retiring.retire(permit)
+    const { there, minimum, retire } = await stopped({ 'payments/a': 2 })
+    expect(await retire()).toMatchObject({
+      minimum: { before: 1, after: 2 },
+      retirement: { done: true, why: 'raised' },
+    })
     expect(minimum()).toBe(2)
     expect(there.count(/^min/)).toBe(0)
-    expect(wanted.draft.known.retirement).toMatchObject({ done: true, why: 'raised' })
-    expect(wanted.draft.known.minDecryptionVersion).toEqual({ before: 1, after: 2 })
   })
 
   test('has nothing to do where it was stopped before it raised', async () => {
     const { there, stages, intended } = await stopped({ 'payments/a': 1 }, 1)
-    await stages.retiring.lookBack(intended)
+    await stages.restore(intended)
     expect(there.calls).toEqual([])
   })
 
@@ -387,7 +382,7 @@ describe('lookBack: an earlier attempt that was stopped', () => {
     const intended = await stages.intend(await claimOf(there), wantedOf(key))
     expect(intended.intent.id).toBe(RUN.id)
     there.calls.length = 0
-    await stages.retiring.lookBack(intended)
+    await stages.restore(intended)
     expect(there.calls).toEqual([])
   })
 })

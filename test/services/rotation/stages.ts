@@ -1,8 +1,9 @@
 /** The stages, put together over a world as wire-rotation.ts puts them together over the clients; and what they are handed. */
-import type { RotationEvent } from '../../../src/contract.ts'
+import type { BlockedCode, RotationEvent, SecretReport } from '../../../src/contract.ts'
 import type { Policy } from '../../../src/policy/in-force.ts'
 import { secretsUnder } from '../../../src/policy/secrets-under.ts'
 import type { RotatableKey, RotationGrant } from '../../../src/services/authorize.ts'
+import type { Advanced } from '../../../src/services/rotation/advance.ts'
 import { advancer } from '../../../src/services/rotation/advance.ts'
 import { closer } from '../../../src/services/rotation/close.ts'
 import { effects as effectsOf } from '../../../src/services/rotation/effects.ts'
@@ -16,12 +17,15 @@ import { transitKeyring } from '../../../src/services/rotation/keys.ts'
 import { mover } from '../../../src/services/rotation/move.ts'
 import { patience } from '../../../src/services/rotation/patience.ts'
 import { gate as gateOf } from '../../../src/services/rotation/pool.ts'
+import { minimumKeeper } from '../../../src/services/rotation/raise.ts'
+import { restorer } from '../../../src/services/rotation/restore.ts'
 import { retirer } from '../../../src/services/rotation/retire.ts'
 import { rewrapper } from '../../../src/services/rotation/rewrap.ts'
 import { keyRotator } from '../../../src/services/rotation/rotate-key.ts'
+import { secretTally } from '../../../src/services/rotation/secret-tally.ts'
+import { stepsOf } from '../../../src/services/rotation/steps.ts'
 import { verifier } from '../../../src/services/rotation/verify.ts'
 import type { Wanted } from '../../../src/services/rotation/wanted.ts'
-import { draftOf } from '../../../src/services/rotation/wanted.ts'
 import { vaultSessions } from '../../../src/services/vault-sessions.ts'
 import { grant, policyFrom, transitKey } from '../../policy/documents.ts'
 import { callerOf } from '../permits.ts'
@@ -71,12 +75,14 @@ export function stagesOf(world: World, { halt = NEVER, policyHash = () => 'sha25
   const rewrap = rewrapper({ transit, sessions, patiently, realm: REALM, role: ROLE })
   const keys = transitKeyring({ transit, sessions, logins, clock, patiently, role: ROLE })
   const verify = verifier({ inspect, rewrap, gate, halt })
+  const minimum = minimumKeeper({ keys, inspect, effects, patiently, gate })
   const stages = {
     intend: intender({ keys, effects, clock }),
+    restore: restorer(minimum.restoreIfFallen),
     advance: advancer({ keys, effects }),
     move: mover({ inspect, rewrap, secrets: store, effects, clock, gate, halt }),
     verify,
-    retiring: retirer({ keys, inspect, verify, effects, clock, patiently, gate, halt, policyHash }),
+    retire: retirer({ keys, verify, minimum, clock, halt, policyHash }),
     close: closer(clock),
   }
   return {
@@ -88,7 +94,7 @@ export function stagesOf(world: World, { halt = NEVER, policyHash = () => 'sha25
     rewrap,
     keys,
     rotateKey: keyRotator(stages),
-    foresee: foreseer({ inspect, rewrap, clock, gate }),
+    foresee: foreseer({ keys, inspect, rewrap, clock, gate }),
   }
 }
 
@@ -120,9 +126,20 @@ export function wantedOf(
     mode: 'rotate',
     retire: 'after-grace',
     by: 'keyhole/cron',
-    draft: draftOf(key, secrets, onEvent),
+    steps: stepsOf(key.name, secrets.length, onEvent),
+    tally: secretTally(secrets),
     ...over,
   }
+}
+
+/** As far as `advance`. */
+export async function advancedOf(stages: Stages, claim: Claim, wanted: Wanted): Promise<Advanced> {
+  return await stages.advance(await stages.restore(await stages.intend(claim, wanted)))
+}
+
+/** What is told of each Secret, by its name. */
+export function outcomesIn({ tally }: Wanted): Readonly<Record<string, SecretReport['outcome'] | BlockedCode>> {
+  return Object.fromEntries(tally.reports().map(({ name, outcome, code }) => [name, code ?? outcome]))
 }
 
 export interface Estate extends Surroundings {

@@ -2,22 +2,21 @@ import { describe, expect, test } from 'vitest'
 import { UpstreamError } from '../../../src/errors.ts'
 import type { Moved } from '../../../src/services/rotation/move.ts'
 import type { Estate } from './stages.ts'
-import { claimOf, estateOf, wantedOf } from './stages.ts'
+import { advancedOf, claimOf, estateOf, outcomesIn, wantedOf } from './stages.ts'
 import { sealed } from './world.ts'
 
 /** All Secrets moved from version 1 to 2; what happens after that is the test's. */
 async function moved(secrets: Readonly<Record<string, number>>, over: Estate = {}) {
   const { there, key, stages } = estateOf(secrets, over)
   const wanted = wantedOf(key)
-  const advanced = await stages.advance(await stages.intend(await claimOf(there), wanted))
+  const advanced = await advancedOf(stages, await claimOf(there), wanted)
   const permit: Moved = await stages.move(advanced, wanted.secrets)
   there.records.length = 0
   return {
     there,
     verify: () => there.elapsed(stages.verify(permit)),
-    to: () => wanted.draft.report().to,
-    told: () =>
-      Object.fromEntries(wanted.draft.report().secrets.map(({ name, outcome, code }) => [name, code ?? outcome])),
+    newest: () => wanted.tally.newest(),
+    told: () => outcomesIn(wanted),
   }
 }
 
@@ -40,12 +39,12 @@ describe('verify finds', () => {
   })
 
   test('a newer version than the target, and a number that only says so', async () => {
-    const { there, verify, to } = await moved({ 'payments/a': 1, 'payments/b': 1 })
+    const { there, verify, newest } = await moved({ 'payments/a': 1, 'payments/b': 1 })
     there.putKey('payments', { latestVersion: 4 })
     there.putSecret('payments/a', { 'secrets.json': sealed(3, 'payments/a') })
     there.putSecret('payments/b', { 'secrets.json': 'vault:v4:AAAA' })
     await verify()
-    expect(to()).toBe(3)
+    expect(newest()).toBe(3)
   })
 
   test('a number in front of nothing', async () => {
@@ -74,11 +73,11 @@ describe('verify', () => {
   test('keeps the reason that is told already of a Secret that could not be moved', async () => {
     const { there, key, stages } = estateOf({ 'payments/a': 1 })
     const wanted = wantedOf(key)
-    const advanced = await stages.advance(await stages.intend(await claimOf(there), wanted))
+    const advanced = await advancedOf(stages, await claimOf(there), wanted)
     there.fail(/^replace/, new UpstreamError('kubernetes', 'forbidden'))
     const verified = await stages.verify(await stages.move(advanced, wanted.secrets))
     expect(verified).toMatchObject({ astray: [], lowest: 1 })
-    expect(wanted.draft.report().secrets).toMatchObject([{ code: 'UNWRITABLE' }])
+    expect(outcomesIn(wanted)).toEqual({ a: 'UNWRITABLE' })
   })
 
   test('finds nothing where all is well, changes nothing, and reads everything', async () => {
@@ -95,10 +94,10 @@ describe('verify', () => {
     const files = key.secrets.map((secret) => ({ ...secret, dataKeys: 'all' as const }))
     there.putSecret('payments/a', {})
     const wanted = wantedOf({ ...key, secrets: files })
-    const advanced = await stages.advance(await stages.intend(await claimOf(there), wanted))
+    const advanced = await advancedOf(stages, await claimOf(there), wanted)
     const verified = await stages.verify(await stages.move(advanced, files))
     expect(verified).toMatchObject({ astray: [], lowest: undefined })
-    expect(wanted.draft.report().secrets).toMatchObject([{ outcome: 'current' }])
+    expect(outcomesIn(wanted)).toEqual({ a: 'current' })
   })
 
   test('begins nothing once the process was told to stop', async () => {
