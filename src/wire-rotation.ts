@@ -30,6 +30,7 @@ import { rotations } from './services/rotation/run.ts'
 import type { Survey } from './services/rotation/survey.ts'
 import { surveyor } from './services/rotation/survey.ts'
 import { verifier } from './services/rotation/verify.ts'
+import { secretWriter } from './services/rotation/write-secret.ts'
 import type { VaultLogins, VaultSessions } from './services/vault-sessions.ts'
 
 export interface RotatorParts {
@@ -104,12 +105,13 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     keepMs: SURVEY_KEEP_MS,
     ending: halt,
   })
+  const writeSecret = secretWriter({ secrets: kubernetes, effects, gate, halt })
   const minimum = minimumKeeper({ keys, inspect, effects, patiently, gate })
   const rotateKey = keyRotator({
     intend: intender({ keys, effects, clock }),
     restore: restorer(minimum.restoreIfFallen),
     advance: advancer({ keys, effects }),
-    move: mover({ inspect, rewrap, secrets: kubernetes, effects, clock, gate, halt }),
+    move: mover({ inspect, rewrap, writeSecret, clock, gate, halt }),
     verify,
     retire: retirer({ keys, verify, minimum, clock, halt, policyHash: () => policy().hash }),
     close: closer(clock),

@@ -219,7 +219,7 @@ const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${ROTATION}/move.ts`,
-        from: 'else wanted.tally.blocked({ secret, gitops, blocked: UNWRITTEN[unwritten] })',
+        from: 'else wanted.tally.blocked({ secret, gitops, ...written })',
         to: 'else wanted.tally.current(secret, gitops)',
       },
       {
@@ -243,7 +243,7 @@ const MUTANTS: readonly Mutant[] = [
       {
         file: `${ROTATION}/move.ts`,
         from: 'if (isBlocked(one)) tally.blocked(one)',
-        to: "if (isBlocked(one)) throw new KeyholeError('KUBERNETES_UNAVAILABLE')",
+        to: "if (isBlocked(one)) throw new Error('gone')",
       },
     ],
     scenario: (told) => deletedAnywhere(told),
@@ -253,7 +253,7 @@ const MUTANTS: readonly Mutant[] = [
     name: 'a version that Vault made by itself is taken for a failure',
     edits: [
       {
-        file: `${ROTATION}/move.ts`,
+        file: `${ROTATION}/write-secret.ts`,
         from: 'made.some(({ keyVersion }) => keyVersion < target)',
         to: 'made.some(({ keyVersion }) => keyVersion !== target)',
       },

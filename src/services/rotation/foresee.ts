@@ -8,8 +8,8 @@ import { asKeyholeError } from '../../errors.ts'
 import { droppedOf } from './dropped.ts'
 import { inHand } from './in-hand.ts'
 import type { Rotated } from './in-turn.ts'
-import type { Inspect, Located } from './inspect.ts'
-import { isBlocked, isLocated } from './inspect.ts'
+import type { Inspect } from './inspect.ts'
+import { isBlocked, isLocated, standing } from './inspect.ts'
 import { intentOnLease } from './intent-on-lease.ts'
 import type { Intent, JournalState } from './journal-state.ts'
 import type { Reached } from './key-report.ts'
@@ -89,8 +89,9 @@ export function foreseer({ keys, inspect, rewrap, clock, gate }: ForeseeOptions)
       for (const one of found) if (isBlocked(one)) tally.blocked(one)
       for (const { one, ...outcome } of await rewrap(transitKey, found.filter(isLocated), signal)) {
         if ('blocked' in outcome) tally.blocked({ ...one, blocked: outcome.blocked })
-        else if (versionOf(one, broughtTo, target) >= target) tally.current(one.secret, one.gitops)
-        else if (one.immutable) tally.blocked({ ...one, blocked: 'IMMUTABLE' })
+        else if (standing(one, target) === 'immutable') tally.blocked({ ...one, blocked: 'IMMUTABLE' })
+        // What comes first would have brought it there.
+        else if (standing(one, target) === 'current' || broughtTo >= target) tally.current(one.secret, one.gitops)
         else tally.rewrapped(one.secret, one.gitops)
       }
       done += found.length
@@ -125,12 +126,6 @@ export function foreseer({ keys, inspect, rewrap, clock, gate }: ForeseeOptions)
       retirement: 'why' in plan && wasRaised ? RAISED : foretold(plan),
     }
   }
-}
-
-/** Once what comes first has moved it, as far as it could. Without a ciphertext it is where it should be. */
-function versionOf({ version, immutable }: Located, broughtTo: number, target: number): number {
-  if (version === undefined) return target
-  return immutable ? version : Math.max(version, broughtTo)
 }
 
 function foretold(plan: Retirement) {

@@ -44,6 +44,12 @@ export function isLocated(one: Inspected): one is Located {
   return !isBlocked(one)
 }
 
+/** Where a Secret stands against the version that it is to have. Without a ciphertext it is where it should be. */
+export function standing({ version, immutable }: Located, target: number): 'current' | 'immutable' | 'behind' {
+  if (version === undefined || version >= target) return 'current'
+  return immutable ? 'immutable' : 'behind'
+}
+
 /**
  * UNANSWERED where the API server gave no usable answer for long: whether about this one Secret or at all, whoever reads
  * several can tell. @throws KeyholeError KUBERNETES_UNAVAILABLE for what is about keyhole's own access.

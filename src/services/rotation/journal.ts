@@ -32,11 +32,11 @@ export interface Claim {
   renew(freshMs?: number): Promise<void>
   /** Epoch ms until which nobody else may take it. */
   heldUntilMs(): number
-  /** Told of so many more Secrets that are done; goes out with the next renewal. */
-  progress(count: number): void
+  /** So many Secrets of this key are done. Goes out with the next renewal, and never goes back. */
+  progress(key: string, done: number): void
   /**
-   * Gives the Lease back, with what is to be remembered. Tried for as long as the Lease is ours, and but once after `givenUp`
-   * aborts. Never rejects: one that cannot be given back runs out.
+   * Gives the Lease back, with what is to be remembered. Retried while the Lease is ours; after `givenUp`, tried once. Never
+   * rejects: one that cannot be given back runs out.
    */
   release(change: Change, givenUp?: AbortSignal): Promise<void>
 }
@@ -152,7 +152,7 @@ function hold(options: JournalOptions, first: LeaseRecord, taken: Taken, signal:
   // The failure of a renewal is found again by whoever writes next, and by the expiry.
   const lease = keepLease({ ...options, signal, renew: () => void write(unchanged).catch(() => {}) }, first)
   let state: JournalState = taken
-  let { done } = run
+  const doneByKey = new Map<string, number>()
   const turns = oneAfterTheOther()
   let released: Promise<void> | undefined
 
@@ -161,6 +161,7 @@ function hold(options: JournalOptions, first: LeaseRecord, taken: Taken, signal:
   }
 
   async function put(change: Change): Promise<void> {
+    const done = doneByKey.values().reduce((sum, one) => sum + one, run.done)
     const next = { ...change(state), run: { ...run, done: Math.min(done, run.total) } }
     await lease.write((record) => leaseOf(record, next, options))
     state = next
@@ -184,8 +185,8 @@ function hold(options: JournalOptions, first: LeaseRecord, taken: Taken, signal:
     write,
     renew,
     heldUntilMs: () => lease.renewedAtMs() + durationMs,
-    progress(count) {
-      done += count
+    progress(key, done) {
+      doneByKey.set(key, Math.max(done, doneByKey.get(key) ?? 0))
     },
     release: (change, givenUp = NEVER) => (released ??= giveBack(change, givenUp)),
   } as Partial<Claim> as Claim

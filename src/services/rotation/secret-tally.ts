@@ -15,6 +15,8 @@ export interface SecretTally {
   found(version: number): void
   /** The newest version that any of them has; 0 where none was found. */
   newest(): number
+  /** How many there is something to say of. */
+  done(): number
   /** By outcome. What nothing was said of is left. */
   counts(): Readonly<Record<SecretReport['outcome'], number>>
   /** How many a GitOps tool writes, too. */
@@ -27,12 +29,14 @@ export function secretTally(secrets: readonly SecretUnder[]): SecretTally {
     secrets.map((secret) => [idOf(secret), { ...nameOf(secret), outcome: 'left' }]),
   )
   let newest = 0
+  let done = 0
 
   function note(
     secret: SecretUnder,
     report: Omit<SecretReport, 'namespace' | 'name'>,
     gitops: string | undefined,
   ): void {
+    if (reports.get(idOf(secret))?.outcome === 'left') done += 1
     reports.set(idOf(secret), { ...nameOf(secret), ...report, ...(gitops !== undefined && { gitops }) })
   }
 
@@ -43,7 +47,7 @@ export function secretTally(secrets: readonly SecretUnder[]): SecretTally {
   return {
     rewrapped: (secret, gitops) => note(secret, { outcome: 'rewrapped' }, gitops),
     current(secret, gitops) {
-      // What was moved a moment ago is found current now, and counts as moved. A GitOps tool may have appeared since.
+      // What this rotation moved is found current now, and still counts as moved. A GitOps tool may have appeared since.
       const before = reports.get(idOf(secret))
       note(secret, { outcome: before?.outcome === 'rewrapped' ? 'rewrapped' : 'current' }, gitops ?? before?.gitops)
     },
@@ -54,6 +58,7 @@ export function secretTally(secrets: readonly SecretUnder[]): SecretTally {
       newest = Math.max(newest, version)
     },
     newest: () => newest,
+    done: () => done,
     counts() {
       const counts = { rewrapped: 0, current: 0, blocked: 0, left: 0 }
       for (const { outcome } of reports.values()) counts[outcome] += 1

@@ -6,7 +6,7 @@
 import type { SecretUnder } from '../../policy/secrets-under.ts'
 import { inHand } from './in-hand.ts'
 import type { Inspect } from './inspect.ts'
-import { isBlocked, isLocated } from './inspect.ts'
+import { isBlocked, isLocated, standing } from './inspect.ts'
 import type { Moved } from './move.ts'
 import type { Gate } from './pool.ts'
 import type { Rewrap } from './rewrap.ts'
@@ -54,8 +54,9 @@ export function verifier({ inspect, rewrap, gate, halt }: VerifyOptions): Verify
           lowest = Math.min(lowest, one.version)
           tally.found(one.version)
         }
-        if ((one.version ?? intent.target) >= intent.target) tally.current(one.secret, one.gitops)
-        else if (one.immutable) tally.blocked({ ...one, blocked: 'IMMUTABLE' })
+        const stands = standing(one, intent.target)
+        if (stands === 'current') tally.current(one.secret, one.gitops)
+        else if (stands === 'immutable') tally.blocked({ ...one, blocked: 'IMMUTABLE' })
         // Why it could not be moved is told already: what keyhole has no right to write is not contended.
         else if (!tally.isBlocked(one.secret)) astray.push(one.secret)
       }

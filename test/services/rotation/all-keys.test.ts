@@ -200,8 +200,10 @@ describe('rotateAll: what an earlier rotation has left', () => {
   })
 
   test('with another retirement is finished with its own, then comes what is asked for', async () => {
-    const { there, run } = await rotating(['c'], { intent: { retire: 'never' } })
+    const { there, claim, run } = await rotating(['c'], { intent: { retire: 'never' } })
     const reports = await run()
+    // Its one Secret counts once.
+    expect(claim.state().run?.done).toBe(1)
     expect(outcomes(reports)).toEqual(['c true', 'c true'])
     expect(reports.map(({ resumed, retirement }) => [resumed, retirement?.why])).toEqual([
       [true, 'not-asked'],

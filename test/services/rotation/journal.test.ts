@@ -192,12 +192,17 @@ describe('a claim', () => {
   test('is renewed each third of its duration, with how far the run is', async () => {
     const there = world()
     const claim = await claimed(there)
-    claim.progress(3)
+    claim.progress('payments', 2)
     expect(stateOf(there)).toMatchObject({ run: { done: 0 } })
     await there.clock.advance(10_000)
+    expect(stateOf(there)).toMatchObject({ run: { done: 2 } })
+    // Each Secret once, also where a key is gone through again.
+    claim.progress('payments', 1)
+    claim.progress('billing', 1)
+    await there.clock.advance(10_000)
     expect(stateOf(there)).toMatchObject({ run: { done: 3 } })
-    claim.progress(3)
-    await there.clock.advance(120_000)
+    claim.progress('billing', 9)
+    await there.clock.advance(110_000)
     // Never more than there is.
     expect(stateOf(there)).toMatchObject({ run: { done: 4 } })
     expect(there.count(/write-lease/)).toBe(14)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { RotationEvent } from '../../../src/contract.ts'
+import { UpstreamError } from '../../../src/errors.ts'
 import { claimOf, estateOf, journalOf, RUN, wantedOf } from './stages.ts'
 import type { World } from './world.ts'
 import { NEVER, plaintextOf, sealed } from './world.ts'
@@ -60,6 +61,38 @@ describe('rotateKey', () => {
     const { report } = await there.elapsed(stages.rotateKey(await claimOf(there), wantedOf(key)))
     expect(there.versionsOf('payments/b')).toEqual([2])
     expect(report).toMatchObject({ complete: true })
+  })
+
+  test('counts each Secret once, however often it is moved or looked at', async () => {
+    const { there, key, stages } = estateOf({ ...TWO, 'payments/c': 1 })
+    const events: RotationEvent[] = []
+    const wanted = wantedOf(key, { onEvent: (event) => events.push(event) })
+    const claim = await claimOf(there)
+    putBack(there, 'payments/b', 2)
+    await there.elapsed(stages.rotateKey(claim, wanted))
+    expect(there.count(/^replace payments\/b/)).toBe(2)
+    const told = (stage: string) =>
+      events.flatMap((event) => (event.type === 'progress' && event.stage === stage ? [event.done] : []))
+    expect([told('move'), told('verify')]).toEqual([[1, 2, 3], [3]])
+    expect(claim.state().run?.done).toBe(3)
+  })
+
+  test('whose old minimum could not be put back reports that, and why, and leaves its intent', async () => {
+    const { there, key, stages } = estateOf(TWO)
+    const claim = await claimOf(there)
+    there.fail(/^min payments 2/, () => there.putSecret('payments/b', { 'secrets.json': sealed(1, 'payments/b') }))
+    there.fail(/^min payments 1/, new UpstreamError('vault', 'forbidden'), 99)
+    const { report, failure } = await there.elapsed(stages.rotateKey(claim, wantedOf(key)))
+    expect(failure).toMatchObject({ code: 'KEY_UNUSABLE' })
+    expect(report).toMatchObject({
+      complete: false,
+      advance: 'made',
+      minDecryptionVersion: { before: 1, after: 2 },
+      retirement: { done: false, why: 'fell-back' },
+      secrets: [{ outcome: 'rewrapped' }, { outcome: 'blocked', code: 'CONTENDED' }],
+      failure: { code: 'KEY_UNUSABLE' },
+    })
+    expect(claim.state().intents).toMatchObject([{ raising: { before: 1, after: 2 } }])
   })
 
   test('gives up on what falls behind again and again, and retires nothing', async () => {

@@ -26,6 +26,7 @@ import { secretTally } from '../../../src/services/rotation/secret-tally.ts'
 import { stepsOf } from '../../../src/services/rotation/steps.ts'
 import { verifier } from '../../../src/services/rotation/verify.ts'
 import type { Wanted } from '../../../src/services/rotation/wanted.ts'
+import { secretWriter } from '../../../src/services/rotation/write-secret.ts'
 import { vaultSessions } from '../../../src/services/vault-sessions.ts'
 import { grant, policyFrom, transitKey } from '../../policy/documents.ts'
 import { callerOf } from '../permits.ts'
@@ -75,12 +76,13 @@ export function stagesOf(world: World, { halt = NEVER, policyHash = () => 'sha25
   const rewrap = rewrapper({ transit, sessions, patiently, realm: REALM, role: ROLE })
   const keys = transitKeyring({ transit, sessions, logins, clock, patiently, role: ROLE })
   const verify = verifier({ inspect, rewrap, gate, halt })
+  const writeSecret = secretWriter({ secrets: store, effects, gate, halt })
   const minimum = minimumKeeper({ keys, inspect, effects, patiently, gate })
   const stages = {
     intend: intender({ keys, effects, clock }),
     restore: restorer(minimum.restoreIfFallen),
     advance: advancer({ keys, effects }),
-    move: mover({ inspect, rewrap, secrets: store, effects, clock, gate, halt }),
+    move: mover({ inspect, rewrap, writeSecret, clock, gate, halt }),
     verify,
     retire: retirer({ keys, verify, minimum, clock, halt, policyHash }),
     close: closer(clock),
