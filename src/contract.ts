@@ -289,7 +289,7 @@ export interface KeyReport {
   /** Versions; absent where the key could not be read. `to` is the newest that a Secret has, where somebody else made one meanwhile. */
   readonly from?: number
   readonly to?: number
-  /** `made`: a new version. `there`: an earlier attempt or somebody else had made it. `recent`: the newest is younger than minInterval. `not-asked`: mode rewrap. */
+  /** `made`: a new version. `there`: an earlier attempt or somebody else had made it. `recent`: the newest is younger than minInterval. `not-asked`: mode rewrap.Absent as long as it is not known to be there. */
   readonly advance?: 'made' | 'there' | 'recent' | 'not-asked'
   readonly minDecryptionVersion?: { readonly before: number; readonly after: number }
   readonly retirement?: { readonly done: boolean; readonly why: RetirementWhy; readonly detail: string }

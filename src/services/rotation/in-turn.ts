@@ -1,4 +1,4 @@
-/** The turns of one key: what an earlier rotation left unfinished comes first, then what is asked, where that is more. */
+/** The turns of one key: what an earlier rotation left unfinished comes first, then what is asked, if that is not done by it. */
 import type { KeyReport } from '../../contract.ts'
 import type { KeyholeError } from '../../errors.ts'
 import type { Reached } from './key-report.ts'
@@ -14,8 +14,8 @@ export interface Rotated {
 }
 
 /**
- * @param wanted makes one for each turn, with nothing told of its Secrets yet.
- * @param turn finishes an intent that stands on the Lease, or else does what is asked. It never rejects.
+ * @param wanted called for each turn, since each has a tally of its own.
+ * @param turn finishes the intent that stands on the Lease, if there is one; otherwise it does what is asked. Never rejects.
  */
 export async function inTurn<T extends Rotated>(
   wanted: () => Wanted,
@@ -29,8 +29,9 @@ export async function inTurn<T extends Rotated>(
 }
 
 /**
- * Whether what was done is all that is asked. An old intent may be a month old, or somebody's invention: to finish it is a
- * rotation only if Vault made a version lately. With `retire: now` a recent version is not enough: it may be the compromised one.
+ * Whether finishing the old intent already satisfies this request. The intent may be a month old, or somebody's invention, so
+ * it counts as a rotation only if Vault made a version lately. With `retire: now` a recent version is not enough: it may be the
+ * compromised one.
  */
 function satisfies({ reached: { intended, advanced } }: Rotated, asked: Wanted, nowMs: number): boolean {
   if (!intended?.isResumed) return true

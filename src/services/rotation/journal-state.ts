@@ -197,10 +197,7 @@ export function parseState(text: string): JournalState | undefined {
   }
 }
 
-/**
- * Within the bound, for a state that has room: intents are never dropped; where what is known of keys had to be, that it was
- * is.
- */
+/** Within the bound, for a state that has room. Intents are never dropped. If `known` had to be, `forgotAtMs` records that. */
 export function formatState(state: JournalState, nowMs: number): string {
   for (const smaller of shrinking(state)) {
     const text = written(smaller)

@@ -15,7 +15,7 @@ export interface KeptLease {
   renewedAtMs(): number
   /** @throws KeyholeError ROTATION_IN_PROGRESS when it is ours no more; as WriteLease does. */
   write(change: (lease: LeaseRecord) => LeaseRecord): Promise<void>
-  /** As it is to be left behind. Tried for as long as it is ours, and but once after `givenUp` aborts. Never rejects. */
+  /** Leaves it as `change` makes it. Retried while the Lease is ours; after `givenUp`, tried once. Never rejects. */
   release(change: (lease: LeaseRecord) => LeaseRecord, givenUp: AbortSignal): Promise<void>
 }
 

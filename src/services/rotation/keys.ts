@@ -124,8 +124,9 @@ export function transitKeyring({ transit, sessions, logins, clock, patiently, ro
 }
 
 /**
- * The intent has just been written, which renewed the Lease; far below what a Lease lasts longer than a token. Not for a raise:
- * a version too many does no harm that a minimum too high does, and this trusts the clock of a machine that may have been paused.
+ * The intent has just been written, which renewed the Lease. Far less than the margin between Lease and token lifetimes. Not for
+ * a raise: this trusts the clock of a machine that may have been paused, and a minimum that is too high does more harm than a
+ * version too many.
  */
 const FRESH_MS = 500
 

@@ -29,7 +29,7 @@ export interface Raise {
   readonly backTo: number
 }
 
-/** Answers undefined where nothing fell below. @throws HalfRetired where something did, and the old minimum is not back. */
+/** Undefined if nothing fell below. @throws HalfRetired if something did, and the old minimum could not be put back. */
 export type RestoreIfFallen = (intended: Intended, raise: Raise) => Promise<RetirementOutcome | undefined>
 
 export interface Minimum {
@@ -40,7 +40,7 @@ export interface Minimum {
   lookAfter(intended: Intended, raise: Raise, reached: RetirementOutcome): Promise<RetirementOutcome>
 }
 
-/** Thrown between the stages of one key: how far retirement came before something failed, which the report must say. */
+/** How far retirement came before something failed. It is in the report, so that a failed restore is not reported as success. */
 export class HalfRetired extends Error {
   readonly reached: RetirementOutcome
 

@@ -1,6 +1,6 @@
 /**
- * Intended -> Restored. Looks after a raise that an earlier attempt did not live to look after: what fell below it does not
- * open, so the old minimum is put back before anything else. Nothing to do where there was none.
+ * Intended -> Restored. An earlier attempt may have raised the minimum and died before it looked again. What fell below does
+ * not open, so the old minimum is put back before anything else.
  */
 import type { Intended } from './intend.ts'
 import type { RestoreIfFallen, RetirementOutcome } from './raise.ts'
@@ -15,7 +15,7 @@ export interface Restored {
   readonly fellBack: RetirementOutcome | undefined
 }
 
-/** @throws HalfRetired where something fell below and the old minimum is not back. */
+/** @throws KeyholeError; HalfRetired if something fell below and the old minimum could not be put back. */
 export type Restore = (intended: Intended) => Promise<Restored>
 
 export function restorer(restoreIfFallen: RestoreIfFallen): Restore {

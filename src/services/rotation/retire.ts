@@ -38,14 +38,13 @@ const LOOK_AGAIN_MS = 60_000
 export function retirer({ keys, verify, minimum, clock, halt, policyHash }: RetireOptions): Retire {
   return async function retire(verified) {
     const { fellBack } = verified.moved.advanced.restored
-    return { verified, ...(fellBack ?? (await raised(verified))) } as Partial<Retired> as Retired
+    return { verified, ...(fellBack ?? (await raiseUnlessWithheld(verified))) } as Partial<Retired> as Retired
   }
 
-  /** Where nothing withholds it. */
-  async function raised(verified: Verified): Promise<RetirementOutcome> {
+  async function raiseUnlessWithheld(verified: Verified): Promise<RetirementOutcome> {
     const { intended } = verified.moved.advanced.restored
     const { wanted, claim, info } = intended
-    const plan = await planSure(verified)
+    const plan = await planOf(verified)
     if ('why' in plan) {
       const wasRaised = raisedEarlier(intended, info.minDecryptionVersion) !== undefined
       return { minimum: intended.minimum, retirement: wasRaised ? RAISED : { done: false, ...plan } }
@@ -60,7 +59,8 @@ export function retirer({ keys, verify, minimum, clock, halt, policyHash }: Reti
     return late === undefined ? outcome : await minimum.lookAfter(intended, late, outcome)
   }
 
-  async function planSure(verified: Verified): Promise<Retirement> {
+  /** With `retire: now`: what still holds a minute later. */
+  async function planOf(verified: Verified): Promise<Retirement> {
     const { wanted, claim } = verified.moved.advanced.restored.intended
     const plan = planNow(verified)
     if ('why' in plan || wanted.retire !== 'now') return plan
