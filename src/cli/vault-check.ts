@@ -1,8 +1,9 @@
 /** `keyhole vault check`: what Vault lacks for a policy, what it gives beyond it, and who else may come at its keys. */
 
 import { differences } from '../vault-setup/differences.ts'
-import type { Finding, Status } from '../vault-setup/finding.ts'
-import { look } from '../vault-setup/found.ts'
+import type { Finding } from '../vault-setup/finding.ts'
+import { isThere } from '../vault-setup/found.ts'
+import { look } from '../vault-setup/look.ts'
 import { othersOf } from '../vault-setup/others.ts'
 import { withoutReviewerToken } from '../vault-setup/wanted.ts'
 import type { Flag } from './flags.ts'
@@ -10,7 +11,8 @@ import { oneOf } from './flags.ts'
 import { jsonLine, openScreen } from './screen.ts'
 import { VAULT_CHECK_HELP } from './vault-check-help.ts'
 import { VAULT_FLAGS } from './vault-flags.ts'
-import { findingLine, withVault } from './vault-world.ts'
+import type { Status } from './vault-world.ts'
+import { findingLine, fixOf, statusOf, withVault } from './vault-world.ts'
 import type { ExitCode, World } from './world.ts'
 import { EXIT } from './world.ts'
 
@@ -26,7 +28,7 @@ export function vaultCheck(args: readonly string[], world: World): Promise<ExitC
     const found = await look(wanted, looking)
     progress.leave()
     const { authConfig } = found
-    const hasReviewer = typeof authConfig === 'object' && authConfig['token_reviewer_jwt_set'] !== false
+    const hasReviewer = isThere(authConfig) && authConfig.there['token_reviewer_jwt_set'] !== false
     const compared = hasReviewer ? withoutReviewerToken(wanted) : wanted
     const findings = [...differences(compared, found), ...othersOf(wanted, found)]
     const status = worstOf(findings)
@@ -36,7 +38,7 @@ export function vaultCheck(args: readonly string[], world: World): Promise<ExitC
       const screen = openScreen(world.stdout, world.environment)
       for (const finding of findings) {
         screen.line(...findingLine(finding))
-        if (finding.write !== undefined) screen.line(`         ${finding.write.command}`)
+        if (finding.kind === 'mendable') screen.line(`         ${finding.write.command}`)
       }
       screen.line(summary(findings), status === 'ok' ? 'good' : 'bold')
     }
@@ -45,17 +47,25 @@ export function vaultCheck(args: readonly string[], world: World): Promise<ExitC
 }
 
 /** Without the data of the write: the command says the same, and where it reads files from. */
-function told({ status, about, detail, fix, write }: Finding): object {
-  return { status, about, detail, ...(fix !== undefined && { fix }), ...(write && { command: write.command }) }
+function told(finding: Finding): object {
+  const { about, detail } = finding
+  const fix = fixOf(finding)
+  return {
+    status: statusOf(finding),
+    about,
+    detail,
+    ...(fix !== undefined && { fix }),
+    ...(finding.kind === 'mendable' && { command: finding.write.command }),
+  }
 }
 
 function worstOf(findings: readonly Finding[]): 'ok' | 'unseen' | 'fix' {
-  const has = (...statuses: readonly Status[]) => findings.some(({ status }) => statuses.includes(status))
+  const has = (...statuses: readonly Status[]) => findings.some((finding) => statuses.includes(statusOf(finding)))
   if (has('lacks', 'wide')) return 'fix'
   return has('skip') ? 'unseen' : 'ok'
 }
 
 function summary(findings: readonly Finding[]): string {
-  const count = (status: Status) => findings.filter((finding) => finding.status === status).length
+  const count = (status: Status) => findings.filter((finding) => statusOf(finding) === status).length
   return `${count('ok')} ok, ${count('lacks')} lacking, ${count('wide')} too wide, ${count('note')} to know of, ${count('skip')} not looked at`
 }

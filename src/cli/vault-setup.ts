@@ -83,7 +83,7 @@ function readFile(path: string): string {
 function stop({ stops, all }: Plan, screen: Screen): ExitCode {
   for (const finding of stops) screen.line(...findingLine(finding))
   screen.line('Nothing was written: this has to be settled first.', 'bold')
-  return all.every(({ status }) => status === 'skip') ? EXIT.refused : EXIT.incomplete
+  return all.every(({ kind }) => kind === 'hidden') ? EXIT.refused : EXIT.incomplete
 }
 
 function show({ writes, remains, notes }: Plan, { origin, wanted }: Opened, screen: Screen): void {

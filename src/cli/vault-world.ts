@@ -1,8 +1,8 @@
 /** What `keyhole vault setup` and `keyhole vault check` begin with and end with. */
 import { UpstreamError } from '../errors.ts'
 import { StartError } from '../starting.ts'
-import type { Finding, Status } from '../vault-setup/finding.ts'
-import type { Looking } from '../vault-setup/found.ts'
+import type { Looking } from '../vault-setup/asking.ts'
+import type { Finding, Flaw } from '../vault-setup/finding.ts'
 import type { Wanted } from '../vault-setup/wanted.ts'
 import type { Administration } from '../wire-vault-setup.ts'
 import { openAdministration } from '../wire-vault-setup.ts'
@@ -113,8 +113,21 @@ function failureOf({ kind, status, cause }: UpstreamError): { readonly words: st
   return { words: `Vault answers ${status}. Its log says why`, exit: EXIT.refused }
 }
 
+/** The word that a finding is told with. */
+export type Status = 'ok' | Flaw | 'note' | 'skip'
+
+export function statusOf(finding: Finding): Status {
+  if (finding.kind === 'hidden') return 'skip'
+  return finding.kind === 'ok' || finding.kind === 'note' ? finding.kind : finding.flaw
+}
+
+export function fixOf(finding: Finding): string | undefined {
+  return finding.kind === 'ok' ? undefined : finding.fix
+}
+
 const STYLES: Readonly<Record<Status, Style>> = { ok: 'good', lacks: 'bad', wide: 'bad', note: 'bold', skip: 'bold' }
 
-export function findingLine({ status, about, detail, fix }: Finding): readonly [text: string, style: Style] {
-  return [`${status.padEnd(5)}  ${about}: ${withFix(detail, fix)}`, STYLES[status]]
+export function findingLine(finding: Finding): readonly [text: string, style: Style] {
+  const status = statusOf(finding)
+  return [`${status.padEnd(5)}  ${finding.about}: ${withFix(finding.detail, fixOf(finding))}`, STYLES[status]]
 }

@@ -6,6 +6,7 @@
 import { authFinding, configFinding } from './auth.ts'
 import type { Finding } from './finding.ts'
 import type { Found } from './found.ts'
+import { isThere, seenAt } from './found.ts'
 import { keyFinding, mountFinding } from './keys.ts'
 import { policyFinding } from './policies.ts'
 import { roleFinding } from './roles.ts'
@@ -16,7 +17,7 @@ import { pathOf } from './wanted.ts'
 export function differences(wanted: Wanted, found: Found): readonly Finding[] {
   return [
     ...wanted.mounts.map((path) => mountFinding(path, found.mounts)),
-    ...wanted.keys.map((key) => keyFinding(key, found.keys.get(pathOf(key)))),
+    ...wanted.keys.map((key) => keyFinding(key, seenAt(found.keys, pathOf(key)))),
     ...wanted.keys.filter((key) => isAdopted(key, wanted, found)).map(adoptedNote),
     ...wanted.roles.map((role) => policyFinding(role, wanted.auth.mount, found)),
     authFinding(wanted.auth, found.authMethods),
@@ -27,15 +28,14 @@ export function differences(wanted: Wanted, found: Found): readonly Finding[] {
 
 /** It is there, and nothing of this installation names it yet: somebody else may use it. */
 function isAdopted({ mount, name }: WantedKey, { roles }: Wanted, { keys, policies }: Found): boolean {
-  const key = keys.get(pathOf({ mount, name }))
-  if (key === undefined || key === 'unseen') return false
+  if (!isThere(seenAt(keys, pathOf({ mount, name })))) return false
   const readers = roles.filter(({ rules }) => rules.some(({ path }) => path === `${mount}/decrypt/${name}`))
-  return readers.every((role) => policies.get(role.name) === undefined)
+  return readers.every((role) => seenAt(policies, role.name) === 'missing')
 }
 
 function adoptedNote(key: WantedKey): Finding {
   return {
-    status: 'note',
+    kind: 'note',
     about: pathOf(key),
     detail: 'is there already',
     fix: 'see that nobody else encrypts with it, or that its TransitKey is not exclusive: a rotation retires versions that they may need',

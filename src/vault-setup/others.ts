@@ -1,6 +1,8 @@
 /** Who else may come at the keys of a policy. None of it is keyhole's to change, and all of it is worth knowing. */
 import type { Finding } from './finding.ts'
-import type { Found } from './found.ts'
+import { ok } from './finding.ts'
+import type { Found, Others } from './found.ts'
+import { isThere } from './found.ts'
 import type { Rule } from './rules.ts'
 import { capabilitiesAt, mayFitBelow, pathsOf } from './rules.ts'
 import type { Wanted, WantedKey } from './wanted.ts'
@@ -76,31 +78,31 @@ const WITH_VAULT: readonly Danger<Around>[] = [
 ]
 
 export function othersOf(wanted: Wanted, { others, authMethods }: Found): readonly Finding[] {
-  const seen = authMethods instanceof Map ? [...authMethods.keys()] : []
+  const seen = isThere(authMethods) ? [...authMethods.there.keys()] : []
   const methods = [...new Set(['+', wanted.auth.mount, ...seen])]
   return [...policyNotes({ wanted, methods }, others.policies), ...roleNotes(wanted, others.roles)]
 }
 
-function policyNotes(around: Around, policies: Found['others']['policies']): readonly Finding[] {
+function policyNotes(around: Around, policies: Others['policies']): readonly Finding[] {
   const { wanted } = around
   const about = 'sys/policies/acl'
-  if (policies === 'unseen' || policies === undefined) {
+  if (policies === 'hidden') {
     const fix = `use a token whose policies give "list" and "read" on ${about}`
-    return [{ status: 'skip', about, detail: 'who else may use the keys may not be looked at with this token', fix }]
+    return [{ kind: 'hidden', about, detail: 'who else may use the keys may not be looked at with this token', fix }]
   }
-  const notes = [...policies].flatMap(([name, rules]): readonly Finding[] => {
+  const notes = [...policies.there].flatMap(([name, rules]): readonly Finding[] => {
     const at = `${about}/${name}`
     if (rules === undefined) {
-      return [{ status: 'note', about: at, detail: 'is not understood here: see whether it lets anybody decrypt' }]
+      return [{ kind: 'note', about: at, detail: 'is not understood here: see whether it lets anybody decrypt' }]
     }
     // Most of a large Vault's rules are about other mounts, and there may be many keys.
     const near = rules.filter(({ path }) => wanted.mounts.some((mount) => mayFitBelow(path, `${mount}/`)))
     const may = [...listed(wanted.keys.flatMap((key) => withKey(near, key))), ...given(rules, WITH_VAULT, around)]
-    return may.length === 0 ? [] : [{ status: 'note', about: at, detail: `whoever has it may ${may.join('; ')}` }]
+    return may.length === 0 ? [] : [{ kind: 'note', about: at, detail: `whoever has it may ${may.join('; ')}` }]
   })
   return notes.length > 0
     ? notes
-    : [{ status: 'ok', about, detail: 'no other policy lets anybody decrypt with these keys, or take leave to' }]
+    : [ok(about, 'no other policy lets anybody decrypt with these keys, or take leave to')]
 }
 
 function withKey(rules: readonly Rule[], key: WantedKey): readonly string[] {
@@ -124,26 +126,26 @@ function listed(texts: readonly string[]): readonly string[] {
   return [...texts.slice(0, MOST_KEYS_TOLD), `and ${texts.length - MOST_KEYS_TOLD} more of the keys`]
 }
 
-function roleNotes({ auth, roles }: Wanted, seen: Found['others']['roles']): readonly Finding[] {
+function roleNotes({ auth, roles }: Wanted, seen: Others['roles']): readonly Finding[] {
   const about = `auth/${auth.mount}/role`
-  if (seen === 'unseen' || seen === undefined) {
+  if (seen === 'hidden') {
     const fix = `use a token whose policies give "list" and "read" on ${about}`
-    return [{ status: 'skip', about, detail: 'which other roles there are may not be looked at with this token', fix }]
+    return [{ kind: 'hidden', about, detail: 'which other roles there are may not be looked at with this token', fix }]
   }
   const own = new Set(roles.map(({ name }) => name))
-  const notes = [...seen].flatMap(([name, policies]): readonly Finding[] => {
-    if (policies === undefined) {
-      return [{ status: 'skip', about: `${about}/${name}`, detail: 'may not be looked at with this token' }]
+  const notes = [...seen.there].flatMap(([name, policies]): readonly Finding[] => {
+    if (policies === 'hidden') {
+      return [{ kind: 'hidden', about: `${about}/${name}`, detail: 'may not be looked at with this token' }]
     }
     // A login takes them in lower case.
     const shared = [...new Set(policies.map((policy) => policy.trim().toLowerCase()))].filter((one) => own.has(one))
     if (shared.length === 0) return []
     const fix = `take ${shared.join(' and ')} off its token_policies, unless it is another of your installations`
     return [
-      { status: 'note', about: `${about}/${name}`, detail: `gives the policy ${shared.join(' and ')} as well`, fix },
+      { kind: 'note', about: `${about}/${name}`, detail: `gives the policy ${shared.join(' and ')} as well`, fix },
     ]
   })
   return notes.length > 0
     ? notes
-    : [{ status: 'ok', about, detail: 'no other role gives these policies; other auth methods are not looked at' }]
+    : [ok(about, 'no other role gives these policies; other auth methods are not looked at')]
 }

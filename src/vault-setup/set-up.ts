@@ -1,20 +1,19 @@
 /** The writes of a plan, one after the other, and then a look at what came of them. */
-
+import type { Looking } from './asking.ts'
 import { differences } from './differences.ts'
-import type { Finding, Write } from './finding.ts'
-import type { Looking } from './found.ts'
-import { look } from './found.ts'
+import type { Blocked, Finding, Hidden, Mendable, Note, Remaining } from './finding.ts'
+import { look } from './look.ts'
 import type { Wanted } from './wanted.ts'
 
 export interface Plan {
   /** In the order in which they are to be made. */
-  readonly writes: readonly (Finding & { readonly write: Write })[]
+  readonly writes: readonly Mendable[]
   /** What has to be settled by a person first; while there is any, nothing is written. */
-  readonly stops: readonly Finding[]
+  readonly stops: readonly (Blocked | Hidden)[]
   /** What is not as it should be, and no write makes so: it stops nothing. */
-  readonly remains: readonly Finding[]
+  readonly remains: readonly Remaining[]
   /** To be known before it is carried out. */
-  readonly notes: readonly Finding[]
+  readonly notes: readonly Note[]
   readonly all: readonly Finding[]
 }
 
@@ -23,10 +22,10 @@ export async function planFor(wanted: Wanted, looking: Looking): Promise<Plan> {
   const all = differences(wanted, await look(wanted, looking))
   return {
     all,
-    writes: all.flatMap((finding) => (finding.write === undefined ? [] : [{ ...finding, write: finding.write }])),
-    stops: all.filter(({ stops, status }) => stops === true || status === 'skip'),
-    remains: all.filter(({ status, write, stops }) => status === 'wide' && write === undefined && stops !== true),
-    notes: all.filter(({ status }) => status === 'note'),
+    writes: all.filter((finding) => finding.kind === 'mendable'),
+    stops: all.filter((finding) => finding.kind === 'blocked' || finding.kind === 'hidden'),
+    remains: all.filter((finding) => finding.kind === 'remaining'),
+    notes: all.filter((finding) => finding.kind === 'note'),
   }
 }
 
@@ -34,7 +33,7 @@ interface Writing extends Looking {
   /** The text of a file, such as a token's. */
   readFile(path: string): string
   /** Before each write. */
-  began(finding: Finding, at: number): void
+  began(finding: Mendable, at: number): void
 }
 
 /** @throws UpstreamError of the write that failed: those before it are done, and the same again goes on from there. */

@@ -18,7 +18,13 @@ describe('what is wrong, and what to do about it', () => {
   })
 
   test('are told so of Vault as well', () => {
-    const finding = { status: 'lacks', about: 'auth/kubernetes', detail: 'is it enabled?', fix: 'see to it' } as const
+    const finding = {
+      kind: 'blocked',
+      flaw: 'lacks',
+      about: 'auth/kubernetes',
+      detail: 'is it enabled?',
+      fix: 'see to it',
+    } as const
     expect(findingLine(finding)).toEqual(['lacks  auth/kubernetes: is it enabled? See to it', 'bad'])
   })
 })

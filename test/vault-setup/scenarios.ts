@@ -1,6 +1,6 @@
 /** What setting Vault up does, as tests that the model and a real Vault both have to pass. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { look } from '../../src/vault-setup/found.ts'
+import { look } from '../../src/vault-setup/look.ts'
 import { othersOf } from '../../src/vault-setup/others.ts'
 import { policyText } from '../../src/vault-setup/policy-text.ts'
 import type { Fields, VaultAdmin } from '../../src/vault-setup/port.ts'
@@ -52,7 +52,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
         [],
       ])
       const left = await done()
-      expect(left.all.map(({ status }) => status)).toEqual(Array(8).fill('ok'))
+      expect(left.all.map(({ kind }) => kind)).toEqual(Array(8).fill('ok'))
     })
 
     test('gets a key that is derived and lets nothing out, and a role for one ServiceAccount and one audience', async () => {
@@ -105,7 +105,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
       const good = await read(here.role)
       await write(here.role, fields)
       const { writes } = await here.plan()
-      expect(writes).toEqual([expect.objectContaining({ about: here.role, status: 'wide', detail })])
+      expect(writes).toEqual([expect.objectContaining({ about: here.role, flaw: 'wide', detail })])
       await done()
       expect(await read(here.role)).toEqual(good)
     })
@@ -113,7 +113,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     test('a role that gives other policies', async () => {
       await write(here.role, { token_policies: [`${here.name}-reads`, 'root-of-all'] })
       expect(about(await here.plan(), here.role)).toMatchObject([
-        { status: 'wide', detail: 'gives the policies root-of-all as well' },
+        { flaw: 'wide', detail: 'gives the policies root-of-all as well' },
       ])
       await done()
       expect(await read(here.role)).toMatchObject({ token_policies: [`${here.name}-reads`] })
@@ -125,7 +125,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
       const decrypt = `${here.name}/decrypt/${here.name}-key`
       expect(about(await here.plan(), here.policy)).toMatchObject([
         {
-          status: 'wide',
+          flaw: 'wide',
           detail: `does not give update on ${decrypt}; gives create and update on ${here.name}/*, which is not asked for`,
         },
       ])
@@ -135,7 +135,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
 
     test('a key that may be deleted', async () => {
       await write(`${here.key}/config`, { deletion_allowed: true })
-      expect(about(await here.plan(), here.key)).toMatchObject([{ status: 'wide' }])
+      expect(about(await here.plan(), here.key)).toMatchObject([{ flaw: 'wide' }])
       await done()
       expect(await read(here.key)).toMatchObject({ deletion_allowed: false })
     })
@@ -147,14 +147,14 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     test('to a role its audience and its policy', async () => {
       await write(here.role, { audience: 'elsewhere' })
       expect(about(await here.plan(), here.role)).toMatchObject([
-        { status: 'lacks', detail: 'asks for the audience elsewhere, and not vault' },
+        { flaw: 'lacks', detail: 'asks for the audience elsewhere, and not vault' },
       ])
       await done()
     })
 
     test('to a policy the key that was added to the documents', async () => {
       await write(here.policy, { policy: await ownWords() })
-      expect(about(await here.plan(), here.policy)).toMatchObject([{ status: 'lacks' }])
+      expect(about(await here.plan(), here.policy)).toMatchObject([{ flaw: 'lacks' }])
       await done()
     })
 
@@ -175,17 +175,17 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     test('a role that does not let us in', async () => {
       await here.setUp()
       await write(here.role, { bound_service_account_names: ['somebody'] })
-      expect(await stopped(here.role)).toMatchObject([{ status: 'lacks' }])
+      expect(await stopped(here.role)).toMatchObject([{ flaw: 'lacks' }])
     })
 
     test('a policy that no role of ours gives', async () => {
       await write(here.policy, { policy: 'path "secret/data/theirs" { capabilities = ["read"] }' })
-      expect(await stopped(here.policy)).toMatchObject([{ status: 'wide' }])
+      expect(await stopped(here.policy)).toMatchObject([{ flaw: 'wide' }])
     })
 
     test('a policy that no role of ours gives, though it only lacks something', async () => {
       await write(here.policy, { policy: '# theirs, for now\n' })
-      expect(await stopped(here.policy)).toMatchObject([{ status: 'lacks' }])
+      expect(await stopped(here.policy)).toMatchObject([{ flaw: 'lacks' }])
     })
 
     test('a policy of another cluster, which calls its own the same, also where it gives the same', async () => {
@@ -280,7 +280,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     test('a key that is not derived', async () => {
       await write(`sys/mounts/${here.name}`, { type: 'transit' })
       await write(here.key, { type: 'aes256-gcm96' })
-      expect(await stopped(here.key)).toMatchObject([{ status: 'wide' }])
+      expect(await stopped(here.key)).toMatchObject([{ flaw: 'wide' }])
     })
 
     test('a key without binding that is not there, which would be another one than made the ciphertext', async () => {
@@ -324,7 +324,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     expect(left.remains).toMatchObject([
       {
         about: here.key,
-        status: 'wide',
+        flaw: 'wide',
         detail: 'can be exported and can be backed up in plaintext, which cannot be taken back',
       },
     ])
@@ -333,14 +333,14 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
   test('a key that was there before is told of, since somebody else may use it', async () => {
     await write(`sys/mounts/${here.name}`, { type: 'transit' })
     await write(here.key, { type: 'aes256-gcm96', derived: true })
-    expect((await here.plan()).notes).toMatchObject([{ about: here.key, status: 'note', detail: 'is there already' }])
+    expect((await here.plan()).notes).toMatchObject([{ about: here.key, kind: 'note', detail: 'is there already' }])
     expect((await done()).notes).toEqual([])
   })
 
   test('an auth method that writes tokens into the audit log is told', async () => {
     const config = { audit_non_hmac_request_keys: ['jwt'] }
     await write(`sys/auth/${here.name}`, { type: here.wanted.auth.type, config })
-    expect((await done()).remains).toMatchObject([{ about: `auth/${here.name}`, status: 'wide' }])
+    expect((await done()).remains).toMatchObject([{ about: `auth/${here.name}`, flaw: 'wide' }])
   })
 
   describe('the API server that Vault asks', () => {
@@ -405,7 +405,7 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
       expect([...left.stops, ...left.writes]).toEqual([])
       expect(await read(here.config)).toMatchObject({ token_reviewer_jwt_set: true, disable_local_ca_jwt: true })
       // Whether it is the same one, nobody can tell.
-      expect(about(await here.plan(wanted), here.config)).toMatchObject([{ status: 'lacks' }])
+      expect(about(await here.plan(wanted), here.config)).toMatchObject([{ flaw: 'lacks' }])
     })
   })
 
@@ -423,9 +423,9 @@ export function scenarios(open: () => VaultAdmin, authType?: string): void {
     const found = await look(here.wanted, { vault, signal, progress() {} })
     const ours = othersOf(here.wanted, found).filter((finding) => finding.about.endsWith(other))
     expect(ours).toMatchObject([
-      { status: 'note', about: `sys/policies/acl/${other}`, detail: `whoever has it may decrypt (${here.key})` },
+      { kind: 'note', about: `sys/policies/acl/${other}`, detail: `whoever has it may decrypt (${here.key})` },
       {
-        status: 'note',
+        kind: 'note',
         about: `auth/${here.name}/role/${other}`,
         detail: `gives the policy ${here.name}-reads as well`,
       },

@@ -27,7 +27,7 @@ describe('what may not be looked at', () => {
     model.forbidden.push(new RegExp(`^${what}$`))
     const { stops } = await here.plan()
     expect(stops).toMatchObject([
-      { status: 'skip', fix: expect.stringMatching(/^use one whose policies give "read" on /) },
+      { kind: 'hidden', fix: expect.stringMatching(/^use one whose policies give "read" on /) },
     ])
   })
 })
@@ -138,7 +138,7 @@ describe('whatever is there before', () => {
           })
           expect(Number(after[`auth/k/role/${name}`]?.['token_ttl'])).toBeLessThanOrEqual(10)
         }
-        expect(about(left, here.key)[0]?.status === 'wide').toBe(
+        expect(about(left, here.key)[0]?.kind === 'remaining').toBe(
           given.key?.exportable === true && given.mount === 'transit',
         )
       }),
