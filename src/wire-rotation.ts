@@ -3,9 +3,8 @@ import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { KeyholeError } from './errors.ts'
 import type { Policy } from './policy/in-force.ts'
-import { secretsUnder } from './policy/secrets-under.ts'
+import { keysWithSecrets } from './policy/secrets-under.ts'
 import type { Rotating } from './routes/rotation.ts'
-import type { RotatableKey } from './services/authorize.ts'
 import { advancer } from './services/rotation/advance.ts'
 import { allKeysRotator } from './services/rotation/all-keys.ts'
 import { closer } from './services/rotation/close.ts'
@@ -92,16 +91,12 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
   const keys = transitKeyring({ transit, sessions, logins, clock, patiently, role })
   const verify = verifier({ inspect, rewrap, gate, halt })
   const [namespace = '', name = ''] = settings.KEYHOLE_ROTATION_LEASE.split('/')
-  const keyOf = (key: string): RotatableKey | undefined => {
-    const transitKey = policy().transitKeys.get(key)
-    return transitKey && { transitKey, secrets: secretsUnder(policy(), transitKey) }
-  }
   const survey = surveyor({
     keys,
     inspect,
     clock,
     gate: gated(),
-    inForce: () => [...policy().transitKeys.keys()].flatMap((key) => keyOf(key) ?? []),
+    inForce: () => keysWithSecrets(policy()),
     keepMs: SURVEY_KEEP_MS,
     ending: halt,
   })

@@ -2,8 +2,8 @@
 import type { Policy } from '../policy/in-force.ts'
 import { formatProblem } from '../policy/problems.ts'
 import type { TransitKey } from '../policy/schema.ts'
-import type { SecretUnder } from '../policy/secrets-under.ts'
-import { secretsUnder } from '../policy/secrets-under.ts'
+import type { KeyWithSecrets } from '../policy/secrets-under.ts'
+import { keysWithSecrets } from '../policy/secrets-under.ts'
 import type { Checking } from './finding.ts'
 import { counted, ok, toFix } from './finding.ts'
 import type { CheckParts } from './ports.ts'
@@ -12,12 +12,7 @@ import { unlessMissing } from './tokens.ts'
 export interface Checked {
   readonly policy: Policy
   /** Each TransitKey in force, with the Secrets that rest under it. */
-  readonly keys: readonly KeyUnderCheck[]
-}
-
-export interface KeyUnderCheck {
-  readonly transitKey: TransitKey
-  readonly secrets: readonly SecretUnder[]
+  readonly keys: readonly KeyWithSecrets[]
 }
 
 export async function* policyInForce({ openPolicy }: CheckParts): Checking<Checked | undefined> {
@@ -34,11 +29,7 @@ export async function* policyInForce({ openPolicy }: CheckParts): Checking<Check
   const { denied } = source.refused()
   const told = `${counted(transitKeys.size, 'TransitKey')} and ${counted(grants.size, 'SecretGrant')} in force, ${denied} denied, ${hash}`
   yield ok('policy', told)
-  const keys = [...transitKeys.values()].map((transitKey) => ({
-    transitKey,
-    secrets: secretsUnder(policy, transitKey),
-  }))
-  return { policy, keys }
+  return { policy, keys: keysWithSecrets(policy) }
 }
 
 /** As Vault has it: the mount, and the key. */

@@ -3,12 +3,13 @@
  * of one another, and `exclusive: true` lets each retire what the other's Secrets still need. What both touch is the key: a
  * version that was made after the last rotation on this Lease was made by somebody else.
  */
+import type { KeyWithSecrets } from '../policy/secrets-under.ts'
 import { droppedOf } from '../services/rotation/dropped.ts'
 import type { TransitKeyInfo } from '../services/rotation/ports.ts'
 import type { Checking, Finding } from './finding.ts'
 import { counted, ok, skipped, toFix, wait } from './finding.ts'
 import type { Remembered } from './lease.ts'
-import type { Checked, KeyUnderCheck } from './policy.ts'
+import type { Checked } from './policy.ts'
 import { pathOf } from './policy.ts'
 import type { CheckParts } from './ports.ts'
 import type { Infos } from './transit-keys.ts'
@@ -37,7 +38,7 @@ export async function* rotators(
   }
 }
 
-function* dropped({ transitKey, secrets }: KeyUnderCheck, { state }: Remembered, nowMs: number): Generator<Finding> {
+function* dropped({ transitKey, secrets }: KeyWithSecrets, { state }: Remembered, nowMs: number): Generator<Finding> {
   const count = droppedOf(state, transitKey.name, secrets, nowMs)
   if (count === 0 || typeof count !== 'number') return
   yield wait(
@@ -51,7 +52,7 @@ function* dropped({ transitKey, secrets }: KeyUnderCheck, { state }: Remembered,
 const MARGIN_MS = 60_000
 
 function foreign(
-  key: KeyUnderCheck,
+  key: KeyWithSecrets,
   { state, isNew, isHeld }: Remembered,
   info: TransitKeyInfo,
   lease: string,

@@ -1,6 +1,6 @@
 /** Every Secret under every TransitKey: there, readable, and holding what Transit encrypted. No value is shown. */
 import { BLOCKED } from '../contract.ts'
-import type { SecretUnder } from '../policy/secrets-under.ts'
+import type { KeyWithSecrets, SecretUnder } from '../policy/secrets-under.ts'
 import type { Inspected, Located } from '../services/rotation/inspect.ts'
 import { inspector, isBlocked, isLocated } from '../services/rotation/inspect.ts'
 import { patience } from '../services/rotation/patience.ts'
@@ -8,7 +8,7 @@ import { listed } from '../words.ts'
 import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
 import { counted, ok, skipped, toFix, wait } from './finding.ts'
-import type { Checked, KeyUnderCheck } from './policy.ts'
+import type { Checked } from './policy.ts'
 import { pathOf } from './policy.ts'
 import type { CheckParts, KubernetesPort } from './ports.ts'
 import { each } from './step.ts'
@@ -41,7 +41,7 @@ export async function* secrets(
   return found
 }
 
-function* told({ transitKey }: KeyUnderCheck, inspected: readonly Inspected[]): Generator<Finding> {
+function* told({ transitKey }: KeyWithSecrets, inspected: readonly Inspected[]): Generator<Finding> {
   for (const one of inspected) if (isBlocked(one)) yield blocked(one.secret, one.blocked)
   const good = inspected.filter(isLocated)
   const versions = [...new Set(good.flatMap(({ parts }) => parts.map(({ keyVersion }) => keyVersion)))]

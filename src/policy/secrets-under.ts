@@ -12,6 +12,20 @@ export interface SecretUnder {
   readonly others: ReadonlySet<string>
 }
 
+/** A TransitKey, with the Secrets that rest under it. */
+export interface KeyWithSecrets {
+  readonly transitKey: TransitKey
+  readonly secrets: readonly SecretUnder[]
+}
+
+/** @param keys of the policy; absent: all of them. */
+export function keysWithSecrets(
+  policy: Policy,
+  keys: Iterable<TransitKey> = policy.transitKeys.values(),
+): readonly KeyWithSecrets[] {
+  return [...keys].map((transitKey) => ({ transitKey, secrets: secretsUnder(policy, transitKey) }))
+}
+
 /**
  * Sorted, each Secret once, however many grants name it. Only grants of namespaces that the key admits count: else
  * whoever may write a grant could hold up another team's rotation by naming its key. A key that is overspread is served

@@ -8,9 +8,8 @@ import { KeyholeError } from '../errors.ts'
 import type { Granted } from '../policy/decide.ts'
 import { decide, listFor, rotatable } from '../policy/decide.ts'
 import type { Policy } from '../policy/in-force.ts'
-import type { TransitKey } from '../policy/schema.ts'
-import type { SecretUnder } from '../policy/secrets-under.ts'
-import { secretsUnder } from '../policy/secrets-under.ts'
+import type { KeyWithSecrets } from '../policy/secrets-under.ts'
+import { keysWithSecrets } from '../policy/secrets-under.ts'
 import type { Caller } from './authenticate.ts'
 
 declare const decided: unique symbol
@@ -39,10 +38,8 @@ export interface RotationGrant {
   readonly policyHash: string
 }
 
-export interface RotatableKey {
-  readonly transitKey: TransitKey
-  readonly secrets: readonly SecretUnder[]
-}
+/** What a rotation is about, whoever asks for it. */
+export type RotatableKey = KeyWithSecrets
 
 /** A name as the path gives it: `db` or `db.payments`. */
 export interface SecretName {
@@ -103,7 +100,7 @@ export function authorizer(policyInForce: () => Policy, clock: Clock): Authorize
       const keys = asked === undefined ? may : may.filter(({ name }) => asked.includes(name))
       if (keys.length === 0) throw mayNotRotate(caller, 'not-an-admin')
       if (asked?.some((name) => !keys.some((key) => key.name === name))) throw mayNotRotate(caller, 'key-not-granted')
-      const rotated = keys.map((transitKey) => ({ transitKey, secrets: secretsUnder(policy, transitKey) }))
+      const rotated = keysWithSecrets(policy, keys)
       return { caller, keys: rotated, policyHash: policy.hash } as Partial<RotationGrant> as RotationGrant
     },
   }
