@@ -61,11 +61,15 @@ export interface Action {
 }
 
 /** All throw UpstreamError. */
-export interface VaultPort extends Peer {
+export interface VaultPort extends Peer, KeyQuestions {
   health(signal: AbortSignal): Promise<Health>
   tryLogin(role: string, signal: AbortSignal): Promise<LoginTold | LoginRefused>
   /** With a token that was never issued and names nobody: what Vault looks at first is what it refuses. */
   tryLoginAsNobody(role: string, signal: AbortSignal): Promise<LoginTold | LoginRefused>
+}
+
+/** What Transit says of a key to the role that reads with it, and to the one that rotates it. All throw UpstreamError. */
+export interface KeyQuestions {
   /** As a reader opens with it. @throws KeyholeError that says what to do. */
   provenForReading(key: TransitKey, signal: AbortSignal): Promise<void>
   /** How Transit refuses this ciphertext, without context; undefined if it does not. */

@@ -2,6 +2,7 @@
 import type { TransitKey } from '../policy/schema.ts'
 import type { Located } from '../services/rotation/inspect.ts'
 import type { TransitKeyInfo } from '../services/rotation/ports.ts'
+import { probeCiphertext } from '../services/transit-ciphertext.ts'
 import { listed } from '../words.ts'
 import { failed } from './failures.ts'
 import type { Checking, Finding } from './finding.ts'
@@ -75,7 +76,7 @@ async function* opens(parts: CheckParts, port: VaultPort, key: TransitKey, found
   const flaws: Finding[] = []
   try {
     for (const [version, inIt] of byVersion) {
-      const kind = await step(parts, (signal) => port.readerRefusal(key, `vault:v${version}:AAAA`, signal))
+      const kind = await step(parts, (signal) => port.readerRefusal(key, probeCiphertext(version), signal))
       if (kind === 'too-old') flaws.push(belowMinimum(key, version, inIt))
       if (kind === 'too-new') {
         const detail = `${secretsText(inIt)}: version ${version}, which ${pathOf(key)} does not have`

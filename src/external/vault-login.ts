@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { LoginRefused, LoginTold } from '../check/ports.ts'
 import { UpstreamError } from '../errors.ts'
+import type { Token } from '../opaque.ts'
 import { wipe } from '../opaque.ts'
 import { unanswered } from './refused.ts'
 import type { LoginRequest } from './vault.ts'
@@ -55,6 +56,16 @@ export function nobodysToken(nowMs: number, issuer: string | undefined): string 
   }
   const part = (content: object) => Buffer.from(JSON.stringify(content)).toString('base64url')
   return `${part({ alg: 'RS256', typ: 'JWT' })}.${part(claims)}.${randomBytes(256).toString('base64url')}`
+}
+
+/** As the token says, which is nobody's secret. */
+export function issuerOf(jwt: Token): string | undefined {
+  try {
+    const { iss } = JSON.parse(Buffer.from(jwt.reveal().split('.')[1] ?? '', 'base64url').toString('utf8'))
+    return typeof iss === 'string' ? iss : undefined
+  } catch {
+    return undefined
+  }
 }
 
 const NAME = /^[\x21-\x7e]{1,253}$/

@@ -11,6 +11,7 @@ import type { UpstreamKind } from '../errors.ts'
 import { asKeyholeError, KeyholeError, UpstreamError } from '../errors.ts'
 import type { TransitKey } from '../policy/schema.ts'
 import { joined } from './joined.ts'
+import { probeCiphertext } from './transit-ciphertext.ts'
 import { vaultRefusal } from './upstream.ts'
 
 export interface TransitKeys {
@@ -82,7 +83,7 @@ export function transitKeys({ ask, clock, keepMs, retryMs, changed, unasked }: T
     let tooOld = 0
     let tooNew = Number.POSITIVE_INFINITY
     for (let version = 1; tooNew - tooOld > 1 && version <= MAX_VERSION; ) {
-      const kind = await ask(key, `vault:v${version}:AAAA`, signal)
+      const kind = await ask(key, probeCiphertext(version), signal)
       if (kind === 'too-old') tooOld = version
       else if (kind === 'too-new') tooNew = version
       else return kind
