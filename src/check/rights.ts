@@ -17,38 +17,83 @@ export async function* rights(
   kubernetes: KubernetesPort | undefined,
   policy: Checked | undefined,
 ): Checking {
-  const { rotate } = parts.config.serves
+  const { serves, KEYHOLE_ROTATION_LEASE: lease } = parts.config
   if (kubernetes === undefined) {
-    yield* skipped(
-      'kubernetes',
-      'review-right',
-      'secret-rights',
-      ...(rotate ? (['lease-rights'] as const) : []),
-      'wide-rights',
-    )
+    const ofRotator = serves.rotate ? (['lease-rights'] as const) : []
+    yield* skipped('kubernetes', 'review-right', 'secret-rights', ...ofRotator, 'wide-rights')
     return
   }
-  const asked = asking(parts, kubernetes)
-  yield* asked('review-right', [REVIEW], '', 'bind the ClusterRole keyhole-reviews-tokens to its ServiceAccount')
+  const may = (actions: readonly Action[]) => each(parts, actions, kubernetes.mayI)
+  yield* onOneObject(may, REVIEW)
   if (policy === undefined) yield* skipped('policy', 'secret-rights')
-  else
-    yield* asked(
-      'secret-rights',
-      secretActions(policy.policy, parts.config.serves),
-      'Secret',
-      'name it in resourceNames of the Role in its namespace: keyhole manifests rbac writes them',
-    )
-  if (rotate)
-    yield* asked(
-      'lease-rights',
-      leaseActions(parts.config.KEYHOLE_ROTATION_LEASE),
-      '',
-      'grant get, update and create on this Lease by resourceNames',
-    )
-  yield* wideRights(parts, kubernetes, policy)
+  else yield* onSecrets(may, secretActions(policy.policy, serves))
+  if (serves.rotate) yield* onOneObject(may, leaseNeed(lease))
+  yield* wideRights(may, policy)
 }
 
-const REVIEW: Action = { verb: 'create', group: 'authentication.k8s.io', resource: 'tokenreviews' }
+/** Of each action, whether it is allowed. */
+type May = (actions: readonly Action[]) => Promise<readonly boolean[]>
+
+/** Verbs on one thing. */
+interface Need {
+  readonly check: CheckName
+  readonly verbs: readonly string[]
+  readonly on: Omit<Action, 'verb'>
+  readonly fix: string
+}
+
+const REVIEW: Need = {
+  check: 'review-right',
+  verbs: ['create'],
+  on: { group: 'authentication.k8s.io', resource: 'tokenreviews' },
+  fix: 'bind the ClusterRole keyhole-reviews-tokens to its ServiceAccount',
+}
+
+function leaseNeed(lease: string): Need {
+  const [namespace = '', name = ''] = lease.split('/')
+  return {
+    check: 'lease-rights',
+    verbs: ['get', 'update', 'create'],
+    on: { group: 'coordination.k8s.io', resource: 'leases', namespace, name },
+    fix: 'grant get, update and create on this Lease by resourceNames',
+  }
+}
+
+async function* onOneObject(may: May, { check, verbs, on, fix }: Need): Checking {
+  const actions = verbs.map((verb) => ({ verb, ...on }))
+  if (yield* areAllowed(may, check, actions, fix)) yield ok(check, `may ${verbs.join(', ')} ${objectOf(on)}`)
+}
+
+async function* onSecrets(may: May, actions: readonly Action[]): Checking {
+  const check = 'secret-rights'
+  const fix = 'name it in resourceNames of the Role in its namespace: keyhole manifests rbac writes them'
+  if (!(yield* areAllowed(may, check, actions, fix))) return
+  const verbs = [...new Set(actions.map(({ verb }) => verb))].join(', ') || 'get'
+  const secrets = new Set(actions.map(objectOf))
+  yield ok(check, `may ${verbs} ${counted(secrets.size, 'Secret')}`)
+}
+
+/** Tells of those that are not, thing by thing. */
+async function* areAllowed(may: May, check: CheckName, actions: readonly Action[], fix: string): Checking<boolean> {
+  try {
+    const allowed = await may(actions)
+    const missing = actions.filter((_, index) => allowed[index] === false)
+    for (const [object, lacking] of Map.groupBy(missing, objectOf)) {
+      yield toFix(check, `may not ${lacking.map(({ verb }) => verb).join(', ')} ${object}`, fix)
+    }
+    return missing.length === 0
+  } catch (error) {
+    yield failed(check, error)
+    return false
+  }
+}
+
+function objectOf({ resource, namespace, name }: Omit<Action, 'verb'>): string {
+  if (name === undefined) return resource
+  return `${KINDS[resource] ?? resource} ${namespace}/${name}`
+}
+
+const KINDS: Readonly<Record<string, string>> = { secrets: 'Secret', leases: 'Lease' }
 
 /** What `keyhole manifests rbac` writes for whoever serves this. */
 function secretActions(policy: Policy, { read, rotate }: Config['serves']): readonly Action[] {
@@ -66,51 +111,13 @@ function secretActions(policy: Policy, { read, rotate }: Config['serves']): read
 
 const SECRETS = { group: '', resource: 'secrets' } as const
 
-function leaseActions(lease: string): readonly Action[] {
-  const [namespace = '', name = ''] = lease.split('/')
-  const on = { group: 'coordination.k8s.io', resource: 'leases', namespace, name }
-  return ['get', 'update', 'create'].map((verb) => ({ verb, ...on }))
-}
-
-type Asked = (check: CheckName, actions: readonly Action[], noun: string, fix: string) => Checking
-
-function asking(parts: CheckParts, kubernetes: KubernetesPort): Asked {
-  return async function* asked(check, actions, noun, fix) {
-    try {
-      const allowed = await each(parts, actions, kubernetes.mayI)
-      const missing = actions.filter((_, index) => allowed[index] === false)
-      for (const [of, verbs] of Map.groupBy(missing, objectOf)) {
-        yield toFix(check, `may not ${verbs.map(({ verb }) => verb).join(', ')} ${of}`, fix)
-      }
-      if (missing.length > 0) return
-      const distinct = new Set(actions.map(objectOf)).size
-      const verbs = [...new Set(actions.map(({ verb }) => verb))].join(', ')
-      yield ok(
-        check,
-        noun === ''
-          ? `may ${verbs} ${objectOf(actions[0] ?? REVIEW)}`
-          : `may ${verbs || 'get'} ${counted(distinct, noun)}`,
-      )
-    } catch (error) {
-      yield failed(check, error)
-    }
-  }
-}
-
-function objectOf({ resource, namespace, name }: Action): string {
-  if (name === undefined) return resource
-  return `${KINDS[resource] ?? resource} ${namespace}/${name}`
-}
-
-const KINDS: Readonly<Record<string, string>> = { secrets: 'Secret', leases: 'Lease' }
-
 /** Rights that name no Secret, in every namespace that the policy names, and in the cluster as a whole. */
-async function* wideRights(parts: CheckParts, kubernetes: KubernetesPort, policy: Checked | undefined): Checking {
+async function* wideRights(may: May, policy: Checked | undefined): Checking {
   const namespaces = [...new Set([...(policy?.policy.grants.values() ?? [])].map(({ namespace }) => namespace))].sort()
   const scopes = [{}, ...namespaces.map((namespace) => ({ namespace }))]
   const actions = scopes.flatMap((scope) => WIDE.map((verb): Action => ({ verb, ...SECRETS, ...scope })))
   try {
-    const allowed = await each(parts, actions, kubernetes.mayI)
+    const allowed = await may(actions)
     const wide = actions.filter((_, index) => allowed[index] === true)
     for (const [where, verbs] of Map.groupBy(wide, ({ namespace }) => namespace)) yield tooWide(where, verbs)
     if (wide.length === 0)
