@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { UpstreamError } from '../../src/errors.ts'
-import { nobodysToken, tryLogin } from '../../src/external/vault-login.ts'
+import { issuerOf, nobodysToken, tryLogin } from '../../src/external/vault-login.ts'
+import { token } from '../../src/opaque.ts'
 import { answering, never, sendingTo } from './api-server.ts'
 import type { Peer } from './peer.ts'
 import { startPeer } from './peer.ts'
@@ -104,5 +105,23 @@ describe('the token of nobody', () => {
     expect(parts(one).slice(0, 2)).toEqual(parts(other).slice(0, 2))
     expect(parts(one)[2]).not.toBe(parts(other)[2])
     expect(Buffer.from(parts(one)[2] ?? '', 'base64url')).toHaveLength(256)
+  })
+})
+
+describe('the issuer of a token', () => {
+  const jwt = (claims: string) => token(`e30.${Buffer.from(claims).toString('base64url')}.c2ln`)
+
+  it('is what the token says', () => {
+    expect(issuerOf(jwt('{"iss":"https://issuer"}'))).toBe('https://issuer')
+  })
+
+  it.each([
+    ['says none', jwt('{}')],
+    ['says it in another type', jwt('{"iss":["https://issuer"]}')],
+    ['has claims that are none', jwt('null')],
+    ['has claims that are no JSON', jwt('{"iss"')],
+    ['is no JWT', token('canary')],
+  ])('is unknown of a token that %s', (_what, own) => {
+    expect(issuerOf(own)).toBeUndefined()
   })
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { SecretUnder } from '../../src/policy/secrets-under.ts'
-import { secretsUnder } from '../../src/policy/secrets-under.ts'
+import { keysWithSecrets, secretsUnder } from '../../src/policy/secrets-under.ts'
 import { grant, policyFrom, reader, transitKey } from './documents.ts'
 
 /** Under the key `payments`, which admits `payments` and `billing`. */
@@ -92,5 +92,22 @@ describe('the Secrets under a Transit key', () => {
         )
       }),
     )
+  })
+})
+
+describe('the Transit keys of a policy', () => {
+  const policy = policyFrom(transitKey(), transitKey({}, 'other'), named('db', 'a.json', 'db'))
+  const [payments, other] = ['payments', 'other'].map((name) => policy.transitKeys.get(name))
+
+  it('are all there, each with its own Secrets', () => {
+    expect(keysWithSecrets(policy).map(({ transitKey: key, secrets }) => [key, secrets.length])).toEqual([
+      [payments, 1],
+      [other, 0],
+    ])
+  })
+
+  it('are those alone that are asked for', () => {
+    expect(keysWithSecrets(policy, []).length).toBe(0)
+    expect(keysWithSecrets(policy, other && [other])).toEqual([{ transitKey: other, secrets: [] }])
   })
 })
