@@ -14,12 +14,9 @@ import type { Caller } from './authenticate.ts'
 
 declare const decided: unique symbol
 
-/** What a permit is for. Only a `Sealed<'read'>` can be opened. */
-export type Action = 'read' | 'rotate'
-
-/** A caller's right to some keys of one Secret, as the policy stood when it was asked. */
-export interface Grant<A extends Action = Action> extends Granted {
-  readonly [decided]: A
+/** A caller's right to read some keys of one Secret, as the policy stood when it was asked. */
+export interface Grant extends Granted {
+  readonly [decided]: 'read'
   readonly caller: Caller
   /** As answers and records name it to this caller: `db`, or `db.payments` for another namespace's. */
   readonly name: string
@@ -57,7 +54,7 @@ export interface Ask {
 
 export interface Authorize {
   /** @throws KeyholeError NOT_GRANTED (the same for every reason), KEY_UNUSABLE or NOT_ACCEPTABLE (to readers only). */
-  read(caller: Caller, ask: Ask): Grant<'read'>
+  read(caller: Caller, ask: Ask): Grant
   list(caller: Caller): Listing
   /**
    * @param keys names; absent: all that the caller may rotate.
@@ -83,7 +80,7 @@ export function authorizer(policyInForce: () => Policy, clock: Clock): Authorize
       if (raw && !(granted.format === 'files' && keys?.length === 1)) {
         throw new KeyholeError('NOT_ACCEPTABLE', { why: 'raw-needs-one-file' })
       }
-      return { ...granted, caller, name: nameFor(caller, asked), raw, policyHash: policy.hash } as Grant<'read'>
+      return { ...granted, caller, name: nameFor(caller, asked), raw, policyHash: policy.hash } as Grant
     },
     list(caller) {
       const policy = policyInForce()

@@ -5,15 +5,16 @@
  */
 import { createHash } from 'node:crypto'
 import { KeyholeError } from '../errors.ts'
-import type { Action, Grant } from './authorize.ts'
+import type { Grant } from './authorize.ts'
 import { transitCiphertext } from './transit-ciphertext.ts'
 import { secretRefusal } from './upstream.ts'
 
 declare const fetched: unique symbol
 
-export interface Sealed<A extends Action = Action> {
+/** Ciphertext that its caller may read. Nothing else can be opened. */
+export interface Sealed {
   readonly [fetched]: true
-  readonly grant: Grant<A>
+  readonly grant: Grant
   /** One for `format: json`; one per granted data key that the Secret has for `format: files`. */
   readonly parts: readonly SealedPart[]
   /** Granted data keys that the Secret has not; always empty for `format: json`, whose keys are inside. */
@@ -42,7 +43,7 @@ export interface Secrets {
 
 export interface CiphertextReader {
   /** @throws KeyholeError SECRET_MISSING, KEY_MISSING, SECRET_UNREADABLE, CIPHERTEXT_REJECTED, KUBERNETES_UNAVAILABLE. */
-  read(grant: Grant<'read'>, signal: AbortSignal): Promise<Sealed<'read'>>
+  read(grant: Grant, signal: AbortSignal): Promise<Sealed>
 }
 
 /** As many ciphertexts as one batch may ask Vault to decrypt. */
@@ -58,16 +59,14 @@ export function ciphertextReader(secrets: Secrets): CiphertextReader {
       if (stored === undefined) throw new KeyholeError('SECRET_MISSING', { why: 'no-such-secret' })
       const { present, missing } = dataKeysOf(grant, stored)
       const parts = present.map(([dataKey, value]) => sealedPart(dataKey, value))
-      return { grant, parts, missing, etag: etagOf(stored.uid, grant, parts) } as Partial<
-        Sealed<'read'>
-      > as Sealed<'read'>
+      return { grant, parts, missing, etag: etagOf(stored.uid, grant, parts) } as Partial<Sealed> as Sealed
     },
   }
 }
 
 type Entry = readonly [dataKey: string, value: string]
 
-function dataKeysOf(grant: Grant<'read'>, { data }: StoredSecret): { present: Entry[]; missing: string[] } {
+function dataKeysOf(grant: Grant, { data }: StoredSecret): { present: Entry[]; missing: string[] } {
   if (grant.dataKey !== undefined) {
     const value = data.get(grant.dataKey)
     if (value === undefined) throw new KeyholeError('SECRET_MISSING', { why: 'no-such-data-key' })
@@ -98,13 +97,13 @@ function sealedPart(dataKey: string, stored: string): SealedPart {
 }
 
 /** What the reply may hold, sorted: the keys asked for, or all that are granted; undefined: whatever is there. */
-export function effectiveKeys(grant: Grant<'read'>): readonly string[] | undefined {
+export function effectiveKeys(grant: Grant): readonly string[] | undefined {
   if (grant.selection !== undefined) return grant.selection
   return grant.keys === 'all' ? undefined : [...grant.keys].sort()
 }
 
 /** JSON tells any two such lists apart, so that no two replies share a tag. */
-function etagOf(uid: string, grant: Grant<'read'>, parts: readonly SealedPart[]): string {
+function etagOf(uid: string, grant: Grant, parts: readonly SealedPart[]): string {
   const ciphertexts = parts.map(({ dataKey, ciphertext }) => [dataKey, ciphertext])
   const reply = [uid, grant.format, grant.raw, effectiveKeys(grant) ?? 'all', grant.selection ?? 'whole', ciphertexts]
   return `"${createHash('sha256').update(JSON.stringify(reply)).digest('base64url')}"`

@@ -44,7 +44,7 @@ export interface DecryptOptions {
 
 export interface Decrypt {
   /** @throws TooOld, or KeyholeError CIPHERTEXT_REJECTED, KEY_UNUSABLE, VAULT_UNAVAILABLE, VAULT_SEALED. */
-  open(sealed: Sealed<'read'>, signal: AbortSignal): Promise<readonly Buffer[]>
+  open(sealed: Sealed, signal: AbortSignal): Promise<readonly Buffer[]>
   /** How Vault refuses one ciphertext without a context; undefined if it opens. For the probe of the key alone. */
   refusal(key: TransitKey, ciphertext: string, signal: AbortSignal): Promise<UpstreamKind | undefined>
 }

@@ -14,7 +14,7 @@ import type { Opened } from './open.ts'
 
 /** The body of a reply. Wiped on disposal, which is when the reply has left and not before. Prints as a label. */
 export interface Disclosed extends Disposable {
-  readonly grant: Grant<'read'>
+  readonly grant: Grant
   /** Key names in the body. */
   readonly keys: readonly string[]
   /** Granted keys that the Secret has not. */

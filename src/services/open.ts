@@ -15,7 +15,7 @@ declare const clear: unique symbol
 export interface Opened extends Disposable {
   readonly [clear]: true
   /** What was opened in the end: after a re-read, the new ciphertext. */
-  readonly sealed: Sealed<'read'>
+  readonly sealed: Sealed
   readonly parts: readonly OpenedPart[]
 }
 
@@ -31,10 +31,10 @@ export interface OpenOptions {
 }
 
 /** @throws KeyholeError as `decrypt` and `ciphertext.read` do. */
-export type Open = (sealed: Sealed<'read'>, signal: AbortSignal) => Promise<Opened>
+export type Open = (sealed: Sealed, signal: AbortSignal) => Promise<Opened>
 
 export function opener({ decrypt, ciphertext, keys }: OpenOptions): Open {
-  async function openAgain(sealed: Sealed<'read'>, signal: AbortSignal): Promise<Opened> {
+  async function openAgain(sealed: Sealed, signal: AbortSignal): Promise<Opened> {
     const rewrapped = await ciphertext.read(sealed.grant, signal)
     if (rewrapped.etag === sealed.etag) throw tooOldForGood()
     try {
@@ -55,7 +55,7 @@ export function opener({ decrypt, ciphertext, keys }: OpenOptions): Open {
   }
 }
 
-function opened(sealed: Sealed<'read'>, plaintexts: readonly Buffer[]): Opened {
+function opened(sealed: Sealed, plaintexts: readonly Buffer[]): Opened {
   if (plaintexts.length !== sealed.parts.length) {
     // Which plaintext is whose can no longer be told.
     wipe(...plaintexts)

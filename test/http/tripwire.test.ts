@@ -10,7 +10,7 @@ import { BOUNDS, filesGrantOf, grantOf, openedOf } from '../services/permits.ts'
 const CANARY = 'c4n4ry'
 
 /** A reply with this body, whoever made it and however. */
-function reply(body: string, keys: readonly string[], grant: Partial<Grant<'read'>> = {}): Disclosed {
+function reply(body: string, keys: readonly string[], grant: Partial<Grant> = {}): Disclosed {
   const buffer = Buffer.from(body)
   const disclosed: Partial<Disclosed> = {
     grant: grantOf({ keys: new Set(['a', 'b']), ...grant }),
@@ -61,7 +61,7 @@ describe('scanned', () => {
     ['bytes that are of two keys', CANARY, ['a', 'b'], { raw: true }],
     ['bytes of a key outside the grant', CANARY, ['c'], { raw: true }],
     ['bytes of a key that was not asked for', CANARY, ['b'], { raw: true, selection: ['a'] }],
-  ] as [string, string, string[], Partial<Grant<'read'>>][])('stops %s, and wipes it', (_, body, keys, grant) => {
+  ] as [string, string, string[], Partial<Grant>][])('stops %s, and wipes it', (_, body, keys, grant) => {
     trips(reply(body, keys, grant))
   })
 
@@ -71,7 +71,7 @@ describe('scanned', () => {
     ['keys asked for', '{"name":"db","data":{"b":1},"missing":[]}', ['b'], { selection: ['b'] }],
     ['no key at all', '{"name":"db","data":{},"missing":["a"]}', [], {}],
     ['bytes of the key asked for', 'bytes', ['a'], { raw: true, selection: ['a'] }],
-  ] as [string, string, string[], Partial<Grant<'read'>>][])('lets %s pass, untouched', (_, body, keys, grant) => {
+  ] as [string, string, string[], Partial<Grant>][])('lets %s pass, untouched', (_, body, keys, grant) => {
     const disclosed = reply(body, keys, grant)
     expect(scanned(disclosed, BOUNDS)).toBe(disclosed)
     expect(disclosed.body.toString()).toBe(body)

@@ -28,7 +28,7 @@ export function caller(over: Partial<Caller> = {}): Caller {
   return { namespace: 'payments', serviceAccount: 'api', uid: 'uid-1', ...over } as Caller
 }
 
-export function grant(of: Caller, over: Partial<Grant<'read'>> = {}): Grant<'read'> {
+export function grant(of: Caller, over: Partial<Grant> = {}): Grant {
   return {
     caller: of,
     name: 'db',
@@ -37,19 +37,19 @@ export function grant(of: Caller, over: Partial<Grant<'read'>> = {}): Grant<'rea
     transitKey: { mount: 'transit', name: 'payments' },
     policyHash: 'hash-1',
     ...over,
-  } as unknown as Grant<'read'>
+  } as unknown as Grant
 }
 
-export function sealed(under: Grant<'read'>, keyVersions: readonly number[] = [3]): Sealed<'read'> {
+export function sealed(under: Grant, keyVersions: readonly number[] = [3]): Sealed {
   const parts = keyVersions.map((keyVersion) => ({ keyVersion, ciphertext: `vault:v${keyVersion}:${CANARY}` }))
-  return { grant: under, etag: '"tag"', parts } as unknown as Sealed<'read'>
+  return { grant: under, etag: '"tag"', parts } as unknown as Sealed
 }
 
 export interface Wiped {
   wiped: number
 }
 
-export function disclosed(under: Grant<'read'>, keys: readonly string[] = ['PGHOST']): Disclosed & Wiped {
+export function disclosed(under: Grant, keys: readonly string[] = ['PGHOST']): Disclosed & Wiped {
   const body = Buffer.from(CANARY)
   return {
     grant: under,

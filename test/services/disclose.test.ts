@@ -10,11 +10,11 @@ const CANARY = 'c4n4ry'
 const disclose = discloser(BOUNDS)
 
 /** What a dictionary of this text discloses under this grant. */
-function disclosed(text: string | Buffer, changes: Partial<Grant<'read'>> = {}) {
+function disclosed(text: string | Buffer, changes: Partial<Grant> = {}) {
   return disclose(openedOf(grantOf(changes), { 'secrets.json': text }))
 }
 
-function bodyOf(text: string | Buffer, changes: Partial<Grant<'read'>> = {}): string {
+function bodyOf(text: string | Buffer, changes: Partial<Grant> = {}): string {
   using reply = disclosed(text, changes)
   return reply.body.toString()
 }

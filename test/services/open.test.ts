@@ -14,7 +14,7 @@ const REWRAPPED = sealedOf(SEALED.grant, [partOf('secrets.json', 'vault:v2:AAAA'
 type Answer<T> = T | Error
 
 /** The stages below it, each with its answers in turn. */
-function stages(answers: { keys?: Error; opens?: Answer<Buffer[]>[]; reads?: Answer<Sealed<'read'>>[] }) {
+function stages(answers: { keys?: Error; opens?: Answer<Buffer[]>[]; reads?: Answer<Sealed>[] }) {
   const log: string[] = []
   function next<T>(list: Answer<T>[] | undefined): T {
     const answer = list?.shift()

@@ -30,7 +30,7 @@ export function transitKeyOf(changes: Partial<TransitKey> = {}): TransitKey {
 }
 
 /** All keys of payments/db, whose dictionary is data key `secrets.json` of the Secret payments-db. */
-export function grantOf(changes: Partial<Grant<'read'>> = {}): Grant<'read'> {
+export function grantOf(changes: Partial<Grant> = {}): Grant {
   return {
     caller: callerOf(),
     name: 'db',
@@ -44,11 +44,11 @@ export function grantOf(changes: Partial<Grant<'read'>> = {}): Grant<'read'> {
     transitKey: transitKeyOf(),
     policyHash: 'sha256:0',
     ...changes,
-  } as Partial<Grant<'read'>> as Grant<'read'>
+  } as Partial<Grant> as Grant
 }
 
 /** The same of format files: no data key of its own. */
-export function filesGrantOf(changes: Partial<Grant<'read'>> = {}): Grant<'read'> {
+export function filesGrantOf(changes: Partial<Grant> = {}): Grant {
   const { dataKey: _, ...grant } = grantOf()
   return { ...grant, format: 'files', ...changes }
 }
@@ -58,19 +58,19 @@ export function partOf(dataKey = 'secrets.json', ciphertext = 'vault:v1:AAAA'): 
 }
 
 export function sealedOf(
-  grant: Grant<'read'>,
+  grant: Grant,
   parts: readonly SealedPart[] = [partOf()],
-  changes: Partial<Sealed<'read'>> = {},
-): Sealed<'read'> {
-  const sealed: Partial<Sealed<'read'>> = { grant, parts, missing: [], etag: '"e-1"', ...changes }
-  return sealed as Sealed<'read'>
+  changes: Partial<Sealed> = {},
+): Sealed {
+  const sealed: Partial<Sealed> = { grant, parts, missing: [], etag: '"e-1"', ...changes }
+  return sealed as Sealed
 }
 
 /** Opened from these plaintexts, by data key. */
 export function openedOf(
-  grant: Grant<'read'>,
+  grant: Grant,
   plaintexts: Readonly<Record<string, string | Buffer>>,
-  changes: Partial<Sealed<'read'>> = {},
+  changes: Partial<Sealed> = {},
 ): Opened {
   const parts = Object.entries(plaintexts).map(([dataKey, content]) => ({ dataKey, bytes: Buffer.from(content) }))
   const sealedParts = parts.map(({ dataKey }) => partOf(dataKey))
