@@ -109,6 +109,12 @@ describe('imports', () => {
     expect(reached.filter((path) => ['standins', 'testing'].includes(roomOf(path)))).toEqual([])
   })
 
+  test('the service does not load what verifies an audit log', () => {
+    const reached = reachedFrom('main.ts')
+    expect(reached).toContain('audit-log/verify-line.ts')
+    expect(reached.filter((path) => /^audit-log\/verify(?!-line)/.test(path))).toEqual([])
+  })
+
   test('the command line loads a verb when it is asked for, and the service for no other verb than serve', () => {
     const atOnce = ['contract.ts', 'words.ts', 'told.ts', 'version.ts', 'cli/world.ts', 'cli/main.ts']
     expect(reachedFrom('cli/main.ts', false).filter((path) => !atOnce.includes(path))).toEqual([])

@@ -9,7 +9,7 @@ import { lstat, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { sha256 } from './chain.ts'
 import type { Head, Torn } from './record.ts'
-import { parseLine } from './verify.ts'
+import { parseLine } from './verify-line.ts'
 
 export interface Sink {
   readonly kind: 'stdout' | 'file'

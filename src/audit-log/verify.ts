@@ -14,8 +14,6 @@ import { isDamaged, parseLine } from './verify-line.ts'
 import { openQuotes } from './verify-quotes.ts'
 import { openRecent } from './verify-recent.ts'
 
-export { parseLine }
-
 export interface VerifierOptions {
   /** SHA-256 of lines, kept elsewhere, which must be among them. */
   readonly heads?: readonly string[]

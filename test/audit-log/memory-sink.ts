@@ -1,7 +1,7 @@
 import { sha256 } from '../../src/audit-log/chain.ts'
 import type { Beginning, Sink } from '../../src/audit-log/sink.ts'
 import { SinkError } from '../../src/audit-log/sink.ts'
-import { parseLine } from '../../src/audit-log/verify.ts'
+import { parseLine } from '../../src/audit-log/verify-line.ts'
 
 /** A sink that speaks the port, keeps what it is given, and fails or hangs as it is told. */
 export interface MemorySink extends Sink {

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { openChain, sha256 } from '../../src/audit-log/chain.ts'
 import type { Head } from '../../src/audit-log/record.ts'
-import { parseLine } from '../../src/audit-log/verify.ts'
+import { parseLine } from '../../src/audit-log/verify-line.ts'
 import { decision, effect, NOW_MS, rotation, start } from '../audit-log/records.ts'
 import { auditVerifyOf, expectNoContents, textOf } from './audit-verify-world.ts'
 
