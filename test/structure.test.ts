@@ -153,7 +153,7 @@ describe('brands', () => {
     Sealed: 'services/ciphertext.ts',
     Opened: 'services/open.ts',
     Disclosed: 'services/disclose.ts',
-    Recorded: 'services/entry.ts',
+    Recorded: 'services/draft.ts',
     RotationGrant: 'services/authorize.ts',
     Claim: 'services/rotation/journal.ts',
     Begun: 'services/rotation/effects.ts',

@@ -4,8 +4,8 @@
  * successor to vouch for it: only a kept head, or the next start that quotes it, does.
  */
 import { createHash } from 'node:crypto'
+import { formatRecord } from './format-record.ts'
 import type { AuditRecord, Head } from './record.ts'
-import { formatRecord } from './record.ts'
 
 export interface Chain {
   /** The record as the chain's next line, without its newline. */

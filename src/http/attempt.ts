@@ -1,10 +1,10 @@
 /** A request as the audit envelope wants it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Attempt } from '../services/entry.ts'
+import type { Attempt } from '../services/attempt.ts'
 
 /** Requests whose refusal an audit record tells of, so that the error handler need not count it. */
 export interface Attempts {
-  open(request: FastifyRequest, reply: FastifyReply, what: Pick<Attempt, 'action' | 'name' | 'asked'>): Attempt
+  open(request: FastifyRequest, reply: FastifyReply): Attempt
   /** Whether the request got as far as the envelope. */
   opened(request: FastifyRequest): boolean
 }
@@ -13,9 +13,9 @@ export function attempts(): Attempts {
   const seen = new WeakSet<FastifyRequest>()
   return {
     opened: (request) => seen.has(request),
-    open(request, reply, what) {
+    open(request, reply) {
       seen.add(request)
-      return { ...what, requestId: request.id, peer: peerOf(request), gone: goneOf(reply) }
+      return { requestId: request.id, peer: peerOf(request), gone: goneOf(reply) }
     },
   }
 }

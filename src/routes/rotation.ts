@@ -1,11 +1,10 @@
 /** POST /rotate and GET /rotate: who may, is told in order; the rotation itself is the process's. */
 import type { FastifyInstance } from 'fastify'
-import type { RotationStatus } from '../contract.ts'
 import { peerOf } from '../http/attempt.ts'
 import { bearer } from '../http/bearer.ts'
 import { MAX_BODY_BYTES, parseRotateRequest, refuseQuery } from '../http/rotate-request.ts'
 import { sendReport, sendStarted, sendStatus, sendStream } from '../http/rotation-replies.ts'
-import type { Rotations, Started } from '../services/rotation/run.ts'
+import type { Rotations } from '../services/rotation/run.ts'
 import type { Door } from './secrets.ts'
 
 export interface Rotating {
@@ -22,9 +21,9 @@ export function rotationRoutes(app: FastifyInstance, door: Door, { rotations, re
     { config: { audit: 'rotate', body: MAX_BODY_BYTES, replyTimeoutMs }, bodyLimit: MAX_BODY_BYTES },
     async (request, reply) => {
       const ask = parseRotateRequest(request)
-      const attempt = attempts.open(request, reply, { action: 'rotate', asked: ask.keys?.length ?? 0 })
+      const attempt = attempts.open(request, reply)
 
-      const started = await audit<Started>(attempt, async (entry, signal) => {
+      const started = await audit.rotate(attempt, ask, async (entry, signal) => {
         const presented = { token: bearer(request), peer: peerOf(request), fresh: true }
         const caller = entry.identified(await authenticate(presented, signal))
         const grant = entry.permitted(authorize.rotate(caller, ask.keys))
@@ -38,9 +37,9 @@ export function rotationRoutes(app: FastifyInstance, door: Door, { rotations, re
 
   app.get('/rotate', { config: { audit: 'survey' } }, async (request, reply) => {
     refuseQuery(request)
-    const attempt = attempts.open(request, reply, { action: 'survey', asked: 0 })
+    const attempt = attempts.open(request, reply)
 
-    const status = await audit<RotationStatus>(attempt, async (entry, signal) => {
+    const status = await audit.survey(attempt, async (entry, signal) => {
       const presented = { token: bearer(request), peer: peerOf(request), fresh: true }
       const caller = entry.identified(await authenticate(presented, signal))
       const grant = entry.permitted(authorize.rotate(caller))

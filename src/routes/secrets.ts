@@ -9,7 +9,7 @@ import { sendDisclosed, sendListing, sendUnchanged } from '../http/replies.ts'
 import { scanned } from '../http/tripwire.ts'
 import type { Audit } from '../services/audit.ts'
 import type { Authenticate } from '../services/authenticate.ts'
-import type { Authorize, Listing } from '../services/authorize.ts'
+import type { Authorize } from '../services/authorize.ts'
 import type { CiphertextReader } from '../services/ciphertext.ts'
 import type { Disclose, Disclosed } from '../services/disclose.ts'
 import type { Unchanged } from '../services/entry.ts'
@@ -37,9 +37,9 @@ export function secretsRoutes(app: FastifyInstance, door: Door, reading: Reading
 
   app.get('/secrets/:name', { config: { audit: 'read' } }, async (request, reply) => {
     const { ask, ifNoneMatch } = parseReadRequest(request)
-    const attempt = attempts.open(request, reply, { action: 'read', name: ask.secret, asked: ask.keys?.length ?? 0 })
+    const attempt = attempts.open(request, reply)
 
-    const answer = await audit<Disclosed | Unchanged>(attempt, async (entry, signal) => {
+    const answer = await audit.read<Disclosed | Unchanged>(attempt, ask, async (entry, signal) => {
       const caller = entry.identified(await authenticate({ token: bearer(request), peer: peerOf(request) }, signal))
       const grant = entry.granted(authorize.read(caller, ask))
       const sealed = await ciphertext.read(grant, signal)
@@ -52,9 +52,9 @@ export function secretsRoutes(app: FastifyInstance, door: Door, reading: Reading
 
   app.get('/secrets', { config: { audit: 'list' } }, async (request, reply) => {
     parseListRequest(request)
-    const attempt = attempts.open(request, reply, { action: 'list', asked: 0 })
+    const attempt = attempts.open(request, reply)
 
-    const listing = await audit<Listing>(attempt, async (entry, signal) => {
+    const listing = await audit.list(attempt, async (entry, signal) => {
       const caller = entry.identified(await authenticate({ token: bearer(request), peer: peerOf(request) }, signal))
       return entry.listed(authorize.list(caller))
     })

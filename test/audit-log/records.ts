@@ -4,30 +4,57 @@ import type { AuditRecord, Decision, Effect, Rotation, Start } from '../../src/a
 
 export const NOW_MS = Date.UTC(2026, 10, 22, 12, 30, 15, 7)
 
-export function decision(over: Partial<Decision> = {}): Decision {
+const SECRET = { namespace: 'payments', name: 'db' }
+const COMMON = {
+  kind: 'decision',
+  timeMs: NOW_MS,
+  requestId: 'r-1',
+  peer: '10.1.2.3',
+  caller: {
+    namespace: 'payments',
+    serviceAccount: 'api',
+    uid: 'uid-1',
+    pod: { name: 'api-0', uid: 'pod-1' },
+    credentialId: 'JTI=1',
+  },
+  otherKeys: 1,
+  policyHash: 'hash-1',
+  durationMs: 12,
+} as const
+
+type Answered = Extract<Decision, { readonly action: 'read'; readonly etag: string }>
+type Refused = Extract<Decision, { readonly action: 'read'; readonly outcome: 'refused' }>
+type Started = Extract<Decision, { readonly rotation: string }>
+
+/** Of a read that disclosed something. */
+export function decision(over: Partial<Answered> = {}): Answered {
   return {
-    kind: 'decision',
-    timeMs: NOW_MS,
-    requestId: 'r-1',
+    ...COMMON,
     action: 'read',
-    peer: '10.1.2.3',
-    caller: {
-      namespace: 'payments',
-      serviceAccount: 'api',
-      uid: 'uid-1',
-      pod: { name: 'api-0', uid: 'pod-1' },
-      credentialId: 'JTI=1',
-    },
-    secret: { namespace: 'payments', name: 'db' },
+    secret: SECRET,
     keys: ['PGHOST', 'PGUSER'],
-    otherKeys: 1,
     outcome: 'disclosed',
-    policyHash: 'hash-1',
     transitKey: { mount: 'transit', name: 'payments', versions: [3] },
     etag: '"tag"',
-    durationMs: 12,
     ...over,
   }
+}
+
+export function refusal(over: Partial<Refused> = {}): Refused {
+  return {
+    ...COMMON,
+    action: 'read',
+    secret: SECRET,
+    keys: [],
+    outcome: 'refused',
+    code: 'NOT_GRANTED',
+    why: 'not-a-reader',
+    ...over,
+  }
+}
+
+export function started(over: Partial<Started> = {}): Started {
+  return { ...COMMON, action: 'rotate', outcome: 'started', rotation: '0a-1', rotates: ['payments'], ...over }
 }
 
 export function start(over: Partial<Start> = {}): Start {
@@ -42,7 +69,10 @@ export function start(over: Partial<Start> = {}): Start {
   }
 }
 
-export function effect(over: Partial<Effect> = {}): Effect {
+type EffectEnd = Extract<Effect, { readonly phase: 'end' }>
+type RotationEnd = Extract<Rotation, { readonly phase: 'end' }>
+
+export function effect(over: Partial<EffectEnd> = {}): EffectEnd {
   return {
     kind: 'effect',
     phase: 'end',
@@ -60,7 +90,7 @@ export function effect(over: Partial<Effect> = {}): Effect {
   }
 }
 
-export function rotation(over: Partial<Rotation> = {}): Rotation {
+export function rotation(over: Partial<RotationEnd> = {}): RotationEnd {
   return {
     kind: 'rotation',
     phase: 'end',
@@ -96,36 +126,57 @@ const counts = fc.dictionary(hostile, number, { maxKeys: 4 }).map((from) => new 
 const head = fc.record({ instance: hostile, seq: number, sha256: hostile })
 const option = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined })
 
+/** One of these sets of fields, besides those that all have. */
+function variants(common: Fields, ...of: readonly Fields[]): fc.Arbitrary<unknown> {
+  return fc.oneof(...of.map((own) => fc.record({ ...common, ...own })))
+}
+
+type Fields = Readonly<Record<string, fc.Arbitrary<unknown>>>
+
+const names = fc.array(hostile, { maxLength: 400 })
+const caller = fc.record({ namespace: hostile, serviceAccount: hostile })
+const refused = { outcome: fc.constant('refused'), code: hostile, why: option(hostile) }
+const abandoned = { outcome: fc.constant('abandoned') }
+const read = {
+  action: fc.constant('read'),
+  secret: fc.record({ namespace: option(hostile), name: hostile }),
+  keys: names,
+  transitKey: option(fc.record({ mount: hostile, name: hostile, versions: fc.array(number) })),
+}
+const listed = { outcome: fc.constant('listed'), listed: number }
+const rotate = { action: fc.constant('rotate'), rotates: option(names) }
+
 const kinds: Record<AuditRecord['kind'], fc.Arbitrary<unknown>> = {
-  decision: fc.record({
-    kind: fc.constant('decision'),
-    timeMs,
-    requestId: hostile,
-    action: hostile,
-    peer: hostile,
-    caller: option(
-      fc.record({
-        namespace: hostile,
-        serviceAccount: hostile,
-        uid: hostile,
-        pod: option(fc.record({ name: hostile, uid: hostile })),
-        credentialId: option(hostile),
-      }),
-    ),
-    secret: option(fc.record({ namespace: option(hostile), name: hostile })),
-    keys: fc.array(hostile, { maxLength: 400 }),
-    otherKeys: number,
-    listed: option(number),
-    outcome: hostile,
-    code: option(hostile),
-    why: option(hostile),
-    policyHash: option(hostile),
-    transitKey: option(fc.record({ mount: hostile, name: hostile, versions: fc.array(number) })),
-    etag: option(hostile),
-    rotation: option(hostile),
-    rotates: option(fc.array(hostile, { maxLength: 400 })),
-    durationMs: number,
-  }),
+  decision: variants(
+    {
+      kind: fc.constant('decision'),
+      timeMs,
+      requestId: hostile,
+      peer: hostile,
+      caller: option(
+        fc.record({
+          namespace: hostile,
+          serviceAccount: hostile,
+          uid: hostile,
+          pod: option(fc.record({ name: hostile, uid: hostile })),
+          credentialId: option(hostile),
+        }),
+      ),
+      otherKeys: number,
+      policyHash: option(hostile),
+      durationMs: number,
+    },
+    { ...read, ...refused },
+    { ...read, ...abandoned },
+    { ...read, outcome: fc.constantFrom('disclosed', 'unchanged'), etag: hostile },
+    { action: fc.constant('list'), ...refused },
+    { action: fc.constant('list'), ...listed },
+    { ...rotate, ...refused },
+    { ...rotate, outcome: fc.constantFrom('started', 'joined'), rotation: hostile },
+    { ...rotate, action: fc.constant('survey'), ...listed },
+    // Of an action and an outcome that no type allows.
+    { action: hostile, outcome: hostile },
+  ),
   refusals: fc.record({
     kind: fc.constant('refusals'),
     timeMs,
@@ -161,36 +212,36 @@ const kinds: Record<AuditRecord['kind'], fc.Arbitrary<unknown>> = {
     timeMs,
     from: option(hostile),
     to: hostile,
-    documents: fc.array(hostile, { maxLength: 400 }),
+    documents: names,
     problems: number,
   }),
-  effect: fc.record({
-    kind: fc.constant('effect'),
-    phase: hostile,
-    timeMs,
-    effect: hostile,
-    rotation: hostile,
-    caller: fc.record({ namespace: hostile, serviceAccount: hostile }),
-    transitKey: fc.record({ mount: hostile, name: hostile }),
-    secret: option(fc.record({ namespace: hostile, name: hostile })),
-    dataKeys: option(fc.array(hostile, { maxLength: 400 })),
-    from: number,
-    to: number,
-    outcome: option(hostile),
-  }),
-  rotation: fc.record({
-    kind: fc.constant('rotation'),
-    phase: hostile,
-    timeMs,
-    rotation: hostile,
-    caller: fc.record({ namespace: hostile, serviceAccount: hostile }),
-    transitKeys: fc.array(hostile, { maxLength: 400 }),
-    policyHash: hostile,
-    why: option(hostile),
-    resumed: option(fc.record({ by: hostile, target: number, retire: hostile })),
-    complete: option(fc.boolean()),
-    secrets: option(fc.record({ rewrapped: number, current: number, blocked: number, left: number })),
-  }),
+  effect: variants(
+    {
+      kind: fc.constant('effect'),
+      timeMs,
+      effect: hostile,
+      rotation: hostile,
+      caller,
+      transitKey: fc.record({ mount: hostile, name: hostile }),
+      secret: option(fc.record({ namespace: hostile, name: hostile })),
+      dataKeys: option(names),
+      from: number,
+      to: number,
+    },
+    { phase: fc.constant('begin') },
+    { phase: hostile, outcome: hostile },
+  ),
+  rotation: variants(
+    { kind: fc.constant('rotation'), timeMs, rotation: hostile, caller, transitKeys: names, policyHash: hostile },
+    { phase: fc.constant('begin') },
+    { phase: hostile, why: hostile },
+    { phase: hostile, resumed: fc.record({ by: hostile, target: number, retire: hostile }) },
+    {
+      phase: hostile,
+      complete: fc.boolean(),
+      secrets: fc.record({ rewrapped: number, current: number, blocked: number, left: number }),
+    },
+  ),
 }
 
 /** Of every kind, with every field there is, and what a careless caller would leave on it. */

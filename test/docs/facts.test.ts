@@ -1,8 +1,8 @@
 /** What pages say by hand that the code says, too. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { formatRecord } from '../../src/audit-log/format-record.ts'
 import type { Action, EffectName, Outcome } from '../../src/audit-log/record.ts'
-import { formatRecord } from '../../src/audit-log/record.ts'
 import { DIRECTORY_BOUNDS } from '../../src/policy/directory.ts'
 import { parseFile } from '../../src/policy/parse.ts'
 import { transitContext } from '../../src/services/place.ts'

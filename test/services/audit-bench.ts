@@ -2,27 +2,28 @@
 import type { Decision, Unauthenticated } from '../../src/audit-log/record.ts'
 import type { RotationStatus } from '../../src/contract.ts'
 import { KeyholeError } from '../../src/errors.ts'
+import type { Attempt } from '../../src/services/attempt.ts'
 import type { Ledger } from '../../src/services/audit.ts'
 import type { Caller } from '../../src/services/authenticate.ts'
 import type { Grant, Listing, RotationGrant } from '../../src/services/authorize.ts'
 import type { Sealed } from '../../src/services/ciphertext.ts'
 import type { Disclosed } from '../../src/services/disclose.ts'
-import type { Attempt } from '../../src/services/entry.ts'
+import type { ReadAsked } from '../../src/services/entry.ts'
 import type { Started } from '../../src/services/rotation/run.ts'
 
 export const CANARY = 'canary-7d1f0c'
 
 export function attempt(over: Partial<Attempt> = {}): Attempt {
   return {
-    action: 'read',
     requestId: 'r-1',
     peer: '10.1.2.3',
     gone: new AbortController().signal,
-    name: { name: 'db' },
-    asked: 0,
     ...over,
   }
 }
+
+/** What a request to read asks for: all keys of `db`. */
+export const DB: ReadAsked = { secret: { name: 'db' } }
 
 export function caller(over: Partial<Caller> = {}): Caller {
   return { namespace: 'payments', serviceAccount: 'api', uid: 'uid-1', ...over } as Caller

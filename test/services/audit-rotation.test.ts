@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest'
+import type { RotationStatus } from '../../src/contract.ts'
 import { KeyholeError } from '../../src/errors.ts'
+import type { Attempt } from '../../src/services/attempt.ts'
 import { auditor } from '../../src/services/audit.ts'
 import type { RotationGrant } from '../../src/services/authorize.ts'
-import type { Attempt, Entry, Recorded } from '../../src/services/entry.ts'
+import type { Recorded } from '../../src/services/draft.ts'
+import type { RotateEntry, SurveyEntry } from '../../src/services/entry.ts'
+import type { Started } from '../../src/services/rotation/run.ts'
 import { settled, virtualClock } from '../virtual-clock.ts'
 import type { Disposed } from './audit-bench.ts'
-import { attempt, caller, full, grant, ledger, listing, rotationGrant, rotationStatus, started } from './audit-bench.ts'
+import { attempt, caller, full, ledger, rotationGrant, rotationStatus, started } from './audit-bench.ts'
 
 const DEADLINE_MS = 5_000
 
@@ -13,11 +17,6 @@ function bench() {
   const log = ledger()
   const clock = virtualClock()
   return { log, clock, audit: auditor({ log, clock, deadlineMs: DEADLINE_MS, policyHash: () => 'hash-in-force' }) }
-}
-
-function about(action: Attempt['action'], over: Partial<Attempt> = {}): Attempt {
-  const { name: _, ...nameless } = attempt({ action, ...over })
-  return nameless
 }
 
 async function refused(answer: Promise<unknown>): Promise<KeyholeError> {
@@ -30,80 +29,96 @@ async function refused(answer: Promise<unknown>): Promise<KeyholeError> {
 }
 
 /** Identified and permitted, then whatever the test wants. */
-function rotating<T>(
+function rotating(
   { audit }: ReturnType<typeof bench>,
-  tell: (entry: Entry, of: RotationGrant) => Promise<Recorded<T>>,
-  over: Attempt = about('rotate'),
+  tell: (entry: RotateEntry, of: RotationGrant) => Promise<Recorded<Started>>,
+  { keys, ...over }: Partial<Attempt> & { readonly keys?: readonly string[] } = {},
 ) {
-  return audit<T>(over, async (entry) => tell(entry, entry.permitted(rotationGrant(entry.identified(caller())))))
+  return audit.rotate(attempt(over), { keys }, async (entry) =>
+    tell(entry, entry.permitted(rotationGrant(entry.identified(caller())))),
+  )
 }
 
-describe('what breaks the rules ends as INTERNAL, and what was started is given back', () => {
-  const stories: [string, Attempt, (entry: Entry, own: RotationGrant) => Recorded<unknown>, string][] = [
+function surveying(
+  { audit }: ReturnType<typeof bench>,
+  tell: (entry: SurveyEntry, of: RotationGrant) => Recorded<RotationStatus>,
+) {
+  return audit.survey(attempt(), async (entry) =>
+    tell(entry, entry.permitted(rotationGrant(entry.identified(caller())))),
+  )
+}
+
+describe('what breaks the rules ends as INTERNAL', () => {
+  const survey = rotationStatus(1)
+  const stories: [string, string, (at: ReturnType<typeof bench>) => Promise<unknown>][] = [
     [
       'permitted twice',
-      about('rotate'),
-      (entry, own) => entry.started(started(entry.permitted(own))),
       'permitted-out-of-turn',
+      (at) => rotating(at, async (entry, own) => entry.started(started(entry.permitted(own)))),
+    ],
+    [
+      'permitted twice to survey',
+      'permitted-out-of-turn',
+      (at) =>
+        surveying(at, (entry, own) => {
+          entry.permitted(own)
+          return entry.surveyed(survey)
+        }),
     ],
     [
       'started under no permit',
-      about('rotate'),
-      (entry) => entry.started(started(rotationGrant(caller()))),
       'started-under-another-grant',
+      ({ audit }) =>
+        audit.rotate(attempt(), {}, async (entry) => entry.started(started(rotationGrant(entry.identified(caller()))))),
     ],
-    ['started by who surveys', about('survey'), (entry, own) => entry.started(started(own)), 'started-out-of-turn'],
-    ['surveyed by who rotates', about('rotate'), (entry) => entry.surveyed(rotationStatus(1)), 'surveyed-out-of-turn'],
     [
-      'granted to who rotates',
-      about('rotate'),
-      (entry, own) => entry.started(started(entry.granted(grant(own.caller)) as never)),
-      'granted-out-of-turn',
+      'started under another permit',
+      'started-under-another-grant',
+      (at) => rotating(at, async (entry) => entry.started(started(rotationGrant(caller())))),
     ],
-    ['listed by who surveys', about('survey'), (entry) => entry.listed(listing([])), 'listed-out-of-turn'],
     [
-      'recorded twice',
-      about('survey'),
-      (entry) => [entry.surveyed(rotationStatus(1)), entry.surveyed(rotationStatus(1))][1] as Recorded<unknown>,
+      'started twice',
       'recorded-twice',
+      (at) =>
+        rotating(at, async (entry, own) => {
+          entry.started(started(own))
+          return entry.started(started(own))
+        }),
+    ],
+    [
+      'surveyed twice',
+      'recorded-twice',
+      (at) =>
+        surveying(at, (entry) => {
+          entry.surveyed(survey)
+          return entry.surveyed(survey)
+        }),
+    ],
+    [
+      'permitted with the grant of another caller',
+      'grant-of-another-caller',
+      ({ audit }) =>
+        audit.survey(attempt(), async (entry) => {
+          entry.identified(caller())
+          entry.permitted(rotationGrant(caller({ serviceAccount: 'other' })))
+          return entry.surveyed(survey)
+        }),
+    ],
+    [
+      'surveyed before it was permitted',
+      'surveyed-out-of-turn',
+      ({ audit }) =>
+        audit.survey(attempt(), async (entry) => {
+          entry.identified(caller())
+          return entry.surveyed(survey)
+        }),
     ],
   ]
 
-  it.each(stories)('%s', async (_, over, tell, why) => {
+  it.each(stories)('%s', async (_, why, tell) => {
     const at = bench()
-    expect(await refused(rotating(at, async (entry, own) => tell(entry, own), over))).toMatchObject({
-      code: 'INTERNAL',
-      why,
-    })
-    expect(at.log.records).toMatchObject([{ outcome: 'refused', code: 'INTERNAL' }])
-  })
-
-  it.each(['read', 'list'] as const)('permitted to who only wants to %s', async (action) => {
-    const at = bench()
-    const answer = at.audit(about(action), async (entry) => {
-      entry.permitted(rotationGrant(entry.identified(caller())))
-      return entry.listed(listing([]))
-    })
-    expect(await refused(answer)).toMatchObject({ code: 'INTERNAL', why: 'permitted-out-of-turn' })
-  })
-
-  it('permitted with the grant of another caller', async () => {
-    const at = bench()
-    const answer = at.audit(about('survey'), async (entry) => {
-      entry.identified(caller())
-      entry.permitted(rotationGrant(caller({ serviceAccount: 'other' })))
-      return entry.surveyed(rotationStatus(0))
-    })
-    expect(await refused(answer)).toMatchObject({ code: 'INTERNAL', why: 'grant-of-another-caller' })
-  })
-
-  it('surveyed before it was permitted', async () => {
-    const at = bench()
-    const answer = at.audit(about('survey'), async (entry) => {
-      entry.identified(caller())
-      return entry.surveyed(rotationStatus(0))
-    })
-    expect(await refused(answer)).toMatchObject({ code: 'INTERNAL', why: 'surveyed-out-of-turn' })
+    expect(await refused(tell(at))).toMatchObject({ code: 'INTERNAL', why })
+    expect(at.log.records).toMatchObject([{ outcome: 'refused', code: 'INTERNAL', why }])
   })
 
   it('disposes of a start of another grant, and of a second one', async () => {
@@ -152,7 +167,7 @@ describe('what was started and is not returned is disposed of', () => {
         gone.abort()
         return told
       },
-      about('rotate', { gone: gone.signal }),
+      { gone: gone.signal },
     )
     expect((await refused(answer)).code).toBe('DEADLINE')
     expect(made?.disposed).toBe(1)
@@ -182,12 +197,12 @@ describe('the record', () => {
   it('names the rotation that was started, its keys and its policy, and no Secret', async () => {
     const at = bench()
     const made: Disposed[] = []
-    const tell = async (entry: Entry, own: RotationGrant) => {
+    const tell = async (entry: RotateEntry, own: RotationGrant) => {
       const one = started(own)
       made.push(one)
       return entry.started(one)
     }
-    expect(await rotating(at, tell, about('rotate', { asked: 1 }))).toBe(made[0])
+    expect(await rotating(at, tell, { keys: ['payments'] })).toBe(made[0])
     expect(made[0]?.disposed).toBe(0)
     expect(at.log.records).toEqual([
       {
@@ -197,13 +212,10 @@ describe('the record', () => {
         action: 'rotate',
         peer: '10.1.2.3',
         caller: caller(),
-        secret: undefined,
         otherKeys: 0,
         policyHash: 'hash-1',
         rotates: ['payments'],
-        transitKey: undefined,
         outcome: 'started',
-        keys: [],
         rotation: 'rotation-1',
         durationMs: 0,
       },
@@ -219,14 +231,14 @@ describe('the record', () => {
   it('counts what a survey told of', async () => {
     const at = bench()
     const status = rotationStatus(3)
-    expect(await rotating(at, async (entry) => entry.surveyed(status), about('survey'))).toBe(status)
+    expect(await surveying(at, (entry) => entry.surveyed(status))).toBe(status)
     expect(at.log.records).toMatchObject([{ action: 'survey', outcome: 'listed', listed: 3, rotates: ['payments'] }])
     expect(at.log.records[0]).not.toHaveProperty('rotation')
   })
 
   it('counts the keys asked for that were not granted, without their names', async () => {
     const at = bench()
-    const answer = at.audit(about('rotate', { asked: 3 }), async (entry) => {
+    const answer = at.audit.rotate(attempt(), { keys: ['a', 'b', 'c'] }, async (entry) => {
       entry.identified(caller())
       throw new KeyholeError('NOT_GRANTED', { why: 'key-not-granted' })
     })

@@ -1,5 +1,5 @@
-/** What a rotation changes outside of keyhole, told to the audit log before and after. No record of its begin, no effect. */
-import type { Effect, EffectName, Rotation } from '../../audit-log/record.ts'
+/** Audit records of what a rotation changes outside of keyhole, before and after it does. Without the first it does not. */
+import type { Effect, EffectName, EffectOutcome, Rotation, RotationPhase } from '../../audit-log/record.ts'
 import type { Clock } from '../../clock.ts'
 import { KeyholeError } from '../../errors.ts'
 import type { TransitKey } from '../../policy/schema.ts'
@@ -7,12 +7,12 @@ import { isTransient } from './patience.ts'
 
 declare const begun: unique symbol
 
-/** Its begin is written. Whoever changes anything asks for one. */
+/** Proof that the begin is recorded. Every function that changes something takes one. */
 export interface Begun {
   readonly [begun]: true
 }
 
-/** Which rotation, of whom. */
+/** Which rotation, and who asked for it. */
 export interface Rotating {
   readonly id: string
   readonly caller: { readonly namespace: string; readonly serviceAccount: string }
@@ -30,8 +30,8 @@ export interface What {
 
 export interface Effects {
   /**
-   * Writes the begin, acts, and writes the end. An end that cannot be written fails the rotation: the effect stands.
-   * @param isDone whether the result means that the effect took place; default: it does.
+   * Records the begin, acts, and records the end. If the end cannot be recorded the rotation fails, but the effect stands.
+   * @param isDone whether this result means that the effect took place; default: it always does.
    * @throws KeyholeError AUDIT_UNAVAILABLE; what `act` throws.
    */
   record<T>(
@@ -40,10 +40,8 @@ export interface Effects {
     act: (begun: Begun) => Promise<T>,
     isDone?: (result: T) => boolean,
   ): Promise<T>
-  tell(
-    rotating: Rotating,
-    record: Pick<Rotation, 'phase' | 'transitKeys' | 'why' | 'resumed' | 'complete' | 'secrets'>,
-  ): Promise<void>
+  /** Writes a record of the rotation itself. @throws KeyholeError AUDIT_UNAVAILABLE */
+  tell(rotating: Rotating, record: Pick<Rotation, 'transitKeys'> & RotationPhase): Promise<void>
 }
 
 export interface EffectLog {
@@ -68,7 +66,7 @@ export function effects(log: EffectLog, clock: Clock): Effects {
       isDone: (result: T) => boolean = () => true,
     ): Promise<T> {
       const record = { kind: 'effect', rotation: id, caller, transitKey: { mount, name }, ...what } as const
-      const end = (outcome: Effect['outcome']) => append({ ...record, phase: 'end', timeMs: clock.now(), outcome })
+      const end = (outcome: EffectOutcome) => append({ ...record, phase: 'end', timeMs: clock.now(), outcome })
       await append({ ...record, phase: 'begin', timeMs: clock.now() })
       let result: T
       try {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { formatRecord, MAX_LIST_BYTES } from '../../src/audit-log/format-record.ts'
 import type { AuditRecord } from '../../src/audit-log/record.ts'
-import { formatRecord, MAX_LIST_BYTES } from '../../src/audit-log/record.ts'
-import { anyRecord, decision, effect, NOW_MS, rotation, start } from './records.ts'
+import { anyRecord, decision, effect, NOW_MS, refusal, rotation, start, started } from './records.ts'
 
 const LINK = { instance: 'i-1', seq: 7, prev: 'p'.repeat(64) }
 const CANARY = 'canary-91ab'
@@ -65,14 +65,14 @@ describe('a line', () => {
     })
   })
 
+  it('says why a request was refused, and of which keys nothing was disclosed', () => {
+    const line = parsed(refusal())
+    expect(line).toMatchObject({ outcome: 'refused', code: 'NOT_GRANTED', why: 'not-a-reader', keys: [] })
+    expect(line).not.toHaveProperty('etag')
+  })
+
   it('says of a rotation which one was started, and of which keys', () => {
-    const started = decision({
-      action: 'rotate',
-      outcome: 'started',
-      rotation: '0a-1',
-      rotates: ['ledger', 'payments'],
-    })
-    expect(parsed(started)).toMatchObject({
+    expect(parsed(started({ rotates: ['ledger', 'payments'] }))).toMatchObject({
       action: 'rotate',
       outcome: 'started',
       rotation: '0a-1',
@@ -96,9 +96,8 @@ describe('a line', () => {
       to: 2,
       outcome: 'done',
     })
-    expect(
-      parsed(effect({ phase: 'begin', effect: 'advance', secret: undefined, dataKeys: undefined, outcome: undefined })),
-    ).toEqual({
+    const { outcome: _, ...unended } = effect({ effect: 'advance', secret: undefined, dataKeys: undefined })
+    expect(parsed({ ...unended, phase: 'begin' })).toEqual({
       ...frame,
       kind: 'effect',
       phase: 'begin',
@@ -116,9 +115,13 @@ describe('a line', () => {
       complete: true,
       secrets: { rewrapped: 3, current: 2, blocked: 1, left: 0 },
     })
+    const { complete, secrets, ...unfinished } = rotation()
+    const common = { ...frame, kind: 'rotation', transitKeys: ['payments'], policyHash: 'hash-1' }
+    expect(parsed({ ...unfinished, phase: 'begin' })).toEqual({ ...common, phase: 'begin' })
     const resumed = { by: 'keyhole/other', target: 3, retire: 'now' }
-    expect(parsed(rotation({ phase: 'resumed', resumed }))).toMatchObject({ phase: 'resumed', resumed })
-    expect(parsed(rotation({ phase: 'discarded', why: 'eyJhbGciOiJSUzI1NiJ9', secrets: undefined }))).toMatchObject({
+    expect(parsed({ ...unfinished, phase: 'resumed', resumed })).toEqual({ ...common, phase: 'resumed', resumed })
+    expect(parsed({ ...unfinished, phase: 'discarded', why: 'eyJhbGciOiJSUzI1NiJ9' })).toEqual({
+      ...common,
       phase: 'discarded',
       why: 'unnamed',
     })
@@ -237,7 +240,7 @@ describe('names', () => {
   it.each(['Bearer eyJhbGciOi', 'upstream said: no', 'a'.repeat(65), '', 'x\n'])(
     'calls a reason that is none of our words unnamed: %j',
     (why) => {
-      expect(parsed(decision({ why }))['why']).toBe('unnamed')
+      expect(parsed(refusal({ why }))['why']).toBe('unnamed')
     },
   )
 
