@@ -42,3 +42,14 @@ export async function pause(clock: Clock, ms: number, signal: AbortSignal): Prom
     signal.removeEventListener('abort', giveUp)
   }
 }
+
+/** The outcome of `work`; or, if that takes longer than `ms`, of `late`. The work goes on, and nobody hears of its outcome. */
+export async function withinMs<T>(clock: Clock, ms: number, work: Promise<T>, late: () => T): Promise<T> {
+  const { promise: time, resolve } = Promise.withResolvers<void>()
+  const cancel = clock.after(ms, resolve)
+  try {
+    return await Promise.race([work, time.then(late)])
+  } finally {
+    cancel()
+  }
+}

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { every, pause, systemClock } from '../src/clock.ts'
+import { every, pause, systemClock, withinMs } from '../src/clock.ts'
 import { virtualClock } from './virtual-clock.ts'
 
 describe('what is done every so often', () => {
@@ -53,6 +53,40 @@ describe('what is done every so often', () => {
     })
     expect(() => acts[0]?.()).toThrow('this turn')
     expect(acts).toHaveLength(2)
+  })
+})
+
+describe('work that may take so long', () => {
+  const late = () => 'late'
+
+  test('has its own outcome in time, and leaves no timer', async () => {
+    const clock = virtualClock()
+    expect(await withinMs(clock, 100, Promise.resolve('done'), late)).toBe('done')
+    await expect(withinMs(clock, 100, Promise.reject(new Error('failed')), late)).rejects.toThrow('failed')
+    expect(clock.timers()).toBe(0)
+  })
+
+  test('has the other one from then on, and not before', async () => {
+    const clock = virtualClock()
+    const outcomes: string[] = []
+    void withinMs(clock, 100, new Promise<string>(() => {}), late).then((outcome) => outcomes.push(outcome))
+    await clock.advance(99)
+    expect(outcomes).toEqual([])
+    await clock.advance(1)
+    expect(outcomes).toEqual(['late'])
+  })
+
+  test('may be refused then; that it fails after that goes unheard', async () => {
+    const clock = virtualClock()
+    const work = Promise.withResolvers<string>()
+    const outcome = withinMs(clock, 100, work.promise, () => {
+      throw new Error('too late')
+    })
+    const refused = outcome.catch((error: unknown) => error)
+    await clock.advance(100)
+    expect(await refused).toEqual(new Error('too late'))
+    work.reject(new Error('and it failed, too'))
+    expect(clock.timers()).toBe(0)
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * The one way of a record onto a line.
+ * Puts a record on a line. There is no other way into the log.
  *
  * A line is built field by field: what is not named here cannot get in, whatever object is handed over. It is ASCII
  * (everything else is escaped), so that no name can end a line, start another, or speak to a terminal, and its length
@@ -212,14 +212,14 @@ function formatHead(head: Head): Fields {
 }
 
 /**
- * A list of names within its bound. What does not fit is counted, and a digest of the whole list stands for it, so
- * that a longer list still says exactly which names it held to whoever can name them.
+ * A list of names within its bound. What does not fit is counted, and a digest of the whole list is added: whoever
+ * knows the names can still prove that they are exactly those of the list.
  */
 function list(name: string, from: readonly string[]): Fields {
   const fitting: string[] = []
   let bytes = 0
   for (const one of from) {
-    // Passed over, not an end: whoever writes a Secret must not choose what the record of it shows.
+    // Skipped, and the rest still listed: whoever writes a Secret must not choose what its record shows.
     if (one.length > MAX_STRING_CHARS) continue
     bytes += ascii(JSON.stringify(one)).length + 1
     if (bytes > MAX_LIST_BYTES) break
@@ -237,7 +237,7 @@ function text(from: string | undefined): string | undefined {
   return from === undefined || from.length <= MAX_STRING_CHARS ? from : `${from.slice(0, MAX_STRING_CHARS)}...`
 }
 
-/** Reasons are words of ours. What is not one came from elsewhere, and stays there. */
+/** Reasons are words of ours. Anything else came from outside, and must not get in. */
 function word(from: string | undefined): string | undefined {
   return from === undefined || /^[a-z0-9-]{1,64}$/.test(from) ? from : 'unnamed'
 }

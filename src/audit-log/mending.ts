@@ -1,38 +1,44 @@
-/** A fresh chain is tried for with growing patience, until somebody mends the disk. */
-import type { Cancel, Clock } from '../clock.ts'
+/** Tries for a fresh chain again and again, with growing patience, until somebody has mended the disk. */
+import type { Clock } from '../clock.ts'
+import { pause } from '../clock.ts'
 
 export interface Mending {
-  /** It has failed: tries after a while. */
-  later(): void
-  /** It works: the next failure is tried at soon. */
+  /** The chain has failed: the first try is after a while. */
+  begin(): void
+  /** A record was written: after the next failure the first try is soon again. */
   worked(): void
-  /** No more tries; one that is under way comes to its end. */
+  /** No more tries. One that is under way comes to its end. */
   stop(): void
 }
 
-const FIRST_RETRY_MS = 250
-const LAST_RETRY_MS = 5_000
+const FIRST_WAIT_MS = 250
+const LAST_WAIT_MS = 5_000
 
-/** @param mend rejects where there is nothing to be had yet. */
+/** @param mend rejects while the disk is not mended. */
 export function mending(clock: Clock, mend: () => Promise<void>): Mending {
-  let retryMs = FIRST_RETRY_MS
-  let stopped = false
-  let cancel: Cancel = () => undefined
+  const stopping = new AbortController()
+  let waitMs = FIRST_WAIT_MS
 
-  function later(): void {
-    if (stopped) return
-    cancel = clock.after(retryMs, () => void mend().catch(later))
-    retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
+  async function tryUntilMended(): Promise<void> {
+    do {
+      await pause(clock, waitMs, stopping.signal)
+      waitMs = Math.min(waitMs * 2, LAST_WAIT_MS)
+    } while (!(await isDone(mend())))
   }
 
   return {
-    later,
+    // It ends with a throw only once it is stopped.
+    begin: () => void tryUntilMended().catch(() => undefined),
     worked() {
-      retryMs = FIRST_RETRY_MS
+      waitMs = FIRST_WAIT_MS
     },
-    stop() {
-      stopped = true
-      cancel()
-    },
+    stop: () => stopping.abort(),
   }
+}
+
+function isDone(work: Promise<void>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  )
 }

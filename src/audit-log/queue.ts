@@ -1,32 +1,33 @@
 /**
- * Appends that wait to be written, each for so long and no longer. One that has waited in vain says that the sink is blocked:
- * who comes after it is refused at once, until something is written again.
+ * Appends that wait to be written, each for at most `timeoutMs`. Once one has waited in vain the sink counts as blocked: every
+ * append after it is refused at once, until something is written again.
  */
 import type { Clock } from '../clock.ts'
 import { KeyholeError } from '../errors.ts'
 import type { AuditRecord } from './record.ts'
 
 export interface Queue {
-  /** Resolves once it is settled as written. @throws KeyholeError AUDIT_UNAVAILABLE, within `timeoutMs`. */
+  /** Resolves once the record is written. @throws KeyholeError AUDIT_UNAVAILABLE, within `timeoutMs`. */
   add(record: AuditRecord): Promise<void>
-  /** Does not let it in. @throws KeyholeError AUDIT_UNAVAILABLE */
+  /** Rejects at once, and queues nothing. @throws KeyholeError AUDIT_UNAVAILABLE */
   refuse(record: AuditRecord, why: string): Promise<never>
   isEmpty(): boolean
   isBlocked(): boolean
   /** Something was written, or can be again. */
   unblock(): void
-  /** Takes out what goes into one write, the oldest first. @param lineOf may throw for a record that it cannot put on a line. */
+  /** Takes out what goes into one write, oldest first. @param lineOf may throw for a record that it cannot put on a line. */
   take(lineOf: (record: AuditRecord) => string): Group
-  /** Refuses all that wait. */
+  /** Rejects all that wait. */
   clear(why: string): void
-  /** Decisions that were refused and not told of yet. */
-  refused(): number
-  toldOf(refused: number): void
+  /** How many decisions were refused that no start has reported yet. */
+  unreported(): number
+  /** A start has reported so many. */
+  reported(refused: number): void
 }
 
 export interface Group {
   readonly bytes: Buffer
-  /** Written, or refused if told why. Whoever's time is over does not hear of it. */
+  /** Resolves the waiters, or rejects them with `why`; no effect on one that timed out. */
   settle(why?: string): void
 }
 
@@ -48,10 +49,10 @@ interface Waiting {
 export function appendQueue({ clock, timeoutMs, maxQueued }: QueueOptions): Queue {
   const queue = new Set<Waiting>()
   let blocked = false
-  let refused = 0
+  let unreported = 0
 
   function refusal({ kind }: AuditRecord, why: string): KeyholeError {
-    if (kind === 'decision') refused += 1
+    if (kind === 'decision') unreported += 1
     return new KeyholeError('AUDIT_UNAVAILABLE', { why })
   }
 
@@ -72,7 +73,7 @@ export function appendQueue({ clock, timeoutMs, maxQueued }: QueueOptions): Queu
       else reject(refusal(record, why))
     }
     const cancel = clock.after(timeoutMs, () => {
-      // If it is being written already, it may stand in the log although its request failed: never the other way.
+      // It may be in the middle of a write, and then be in the log although its request failed. Never the other way round.
       queue.delete(waiting)
       blocked = true
       settle('audit-sink-blocked')
@@ -101,9 +102,9 @@ export function appendQueue({ clock, timeoutMs, maxQueued }: QueueOptions): Queu
       settleAll([...queue], why)
       queue.clear()
     },
-    refused: () => refused,
-    toldOf(count) {
-      refused -= count
+    unreported: () => unreported,
+    reported(refused) {
+      unreported -= refused
     },
   }
 }
@@ -121,7 +122,7 @@ function takeGroup(queue: Set<Waiting>, lineOf: (record: AuditRecord) => string)
       length += line.length
       group.push(waiting)
     } catch {
-      // A defect of whoever made the record, which costs nobody else an answer.
+      // A defect of whoever made this record. The others are written all the same.
       waiting.settle('audit-record-malformed')
     }
   }

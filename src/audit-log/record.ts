@@ -90,14 +90,14 @@ interface RotationAsked {
 /** A request that ended before anybody was identified: refused with a code, or left by its client. */
 export type Unauthenticated = Code | 'ABANDONED'
 
-/** Refusals before anybody was identified, counted. */
+/** Counts of requests that ended before anybody was identified. */
 export interface Refusals {
   readonly kind: 'refusals'
   readonly timeMs: number
   readonly sinceMs: number
   readonly counts: ReadonlyMap<Unauthenticated, number>
   readonly peers: {
-    /** Peers told apart, up to a bound; `untold` counts the refusals of peers beyond it. */
+    /** How many peers, up to a bound; `untold` counts the refusals of peers beyond it. */
     readonly distinct: number
     readonly untold: number
     /** The busiest few. */
@@ -105,7 +105,7 @@ export interface Refusals {
   }
 }
 
-/** What changes outside of keyhole while it rotates. */
+/** What a rotation changes outside of keyhole. */
 export type EffectName =
   /** A new version of a Transit key. */
   | 'advance'
@@ -116,7 +116,7 @@ export type EffectName =
   /** min_decryption_version put back, at once, since something fell below it. */
   | 'restore'
 
-/** One of two: `begin` is written before the effect, and without it there is none; `end` says what came of it. */
+/** One of two records: `begin` is written before the effect, which does not happen without it; `end` says what came of it. */
 export type Effect = EffectCommon &
   ({ readonly phase: 'begin' } | { readonly phase: 'end'; readonly outcome: EffectOutcome })
 
@@ -137,7 +137,7 @@ export interface EffectCommon {
   readonly to: number
 }
 
-/** A rotation begins, ends, or finds on its Lease what it resumes or does not believe. */
+/** A rotation begins, ends, resumes what it found on its Lease, or discards what it does not believe there. */
 export type Rotation = RotationCommon & RotationPhase
 
 export interface RotationCommon {
@@ -170,7 +170,7 @@ export interface Resumed {
   readonly retire: string
 }
 
-/** Refusals of identified callers beyond their limit, counted. */
+/** Counts of refusals beyond their caller's limit. */
 export interface Throttled {
   readonly kind: 'throttled'
   readonly timeMs: number
@@ -180,7 +180,7 @@ export interface Throttled {
     readonly serviceAccount: string
     readonly counts: ReadonlyMap<Unauthenticated, number>
   }[]
-  /** Refusals of callers beyond the bound of `callers`. */
+  /** Refusals of callers that `callers` has no room for. */
   readonly untold: number
 }
 
@@ -196,7 +196,7 @@ export interface Start {
   /** The newest record before this chain, where it could be read. */
   readonly previous?: Head | undefined
   readonly torn?: Torn | undefined
-  /** Decisions that the log refused since the chain before this one ended; each made its request fail. */
+  /** Decisions that the log could not take and that no start has reported yet. The request of each failed. */
   readonly refusedAppends: number
 }
 
@@ -205,7 +205,7 @@ export interface Versions {
   readonly node: string
 }
 
-/** What lies between the previous record and a start, and is no record. Without a digest: at most so many bytes. */
+/** What lies between the previous record and a start, and is no record. Without a digest, `bytes` is an upper bound. */
 export interface Torn {
   readonly bytes: number
   readonly sha256?: string | undefined

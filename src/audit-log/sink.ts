@@ -13,7 +13,7 @@ import { parseLine } from './verify-line.ts'
 
 export interface Sink {
   readonly kind: 'stdout' | 'file'
-  /** Opens the sink, or opens it again, and tells what stands there. */
+  /** Opens the sink, or opens it again, and returns what is there already. */
   begin(): Promise<Beginning>
   /** False once the path no longer leads to what is open: the file was renamed, removed or cut. */
   current(): Promise<boolean>
@@ -27,7 +27,7 @@ export interface Beginning {
   readonly torn?: Torn | undefined
 }
 
-/** Holds a code and nothing of what was to be written. */
+/** Has a code, and nothing of what was to be written. */
 export class SinkError extends Error {
   override readonly name = 'SinkError'
   /** An errno name such as ENOSPC, or a word of ours. */
@@ -40,12 +40,11 @@ export class SinkError extends Error {
 }
 
 /**
- * Standard output, or any stream. "Written" means accepted by the pipe: what becomes of a line after that is its
- * collector's doing.
+ * Standard output, or any stream. "Written" means accepted by the pipe: after that a line is in its collector's hands.
  */
 export function stdoutSink(stream: NodeJS.WritableStream): Sink {
   let suspectBytes = 0
-  // The callback of each write has the error, too; without a listener the process would die of it.
+  // Each write's callback gets the error, but without a listener the event would end the process.
   stream.on('error', () => undefined)
   return {
     kind: 'stdout',
@@ -122,13 +121,13 @@ interface OpenFile {
   readonly handle: FileHandle
   readonly dev: number
   readonly ino: number
-  /** At least so long: less means that somebody cut it. */
+  /** The file is at least this long, unless somebody has cut it. */
   readonly size: number
   /** The last line lacks its newline. */
   readonly guard: boolean
 }
 
-/** A link could lead the log astray: it is not followed. */
+/** A symbolic link is not followed: it could lead the log elsewhere. */
 const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
 
 async function openFile(path: string, files: Files): Promise<{ file: OpenFile; beginning: Beginning }> {
@@ -145,7 +144,7 @@ async function openFile(path: string, files: Files): Promise<{ file: OpenFile; b
   }
 }
 
-/** A new file's name is on the disk only once its directory is. */
+/** The name of a new file is on the disk only once its directory is synced. */
 async function syncDirectory(path: string, files: Files): Promise<void> {
   const directory = await files.open(dirname(path), constants.O_RDONLY)
   try {
@@ -162,7 +161,7 @@ interface Tail extends Beginning {
   readonly guard: boolean
 }
 
-/** The newest whole record, and what follows it that is none. Where no record is found, nothing is claimed. */
+/** The newest whole record, and what follows it. If none is found, nothing is claimed about what lies further up. */
 async function readTail(handle: FileHandle, size: number): Promise<Tail> {
   const length = Math.min(size, MAX_TAIL_BYTES)
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length)

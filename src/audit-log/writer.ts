@@ -1,9 +1,10 @@
 /**
- * One chain on one sink. Appends that arrive while a write is under way go out together in the next one, so that many
- * requests share one sync; each resolves only after its own bytes are written. Any failure ends the chain: what waits
- * is refused, so is what comes, and a fresh chain is tried for with growing patience, until somebody mends the disk.
+ * One chain on one sink. Appends that arrive during a write go out together in the next one, so that many requests share
+ * one sync; each resolves only after its own bytes are written. Any failure ends the chain: what waits is refused, and so
+ * is what comes, until a fresh chain has begun.
  */
 import type { Clock } from '../clock.ts'
+import { withinMs } from '../clock.ts'
 import type { Chain } from './chain.ts'
 import { openChain } from './chain.ts'
 import { mending } from './mending.ts'
@@ -16,7 +17,7 @@ import { SinkError } from './sink.ts'
 export interface WriterOptions {
   readonly sink: Sink
   readonly clock: Clock
-  /** So many random bytes: names the instance. */
+  /** This many random bytes. They name the instance. */
   readonly random: (bytes: number) => Buffer
   readonly versions: Versions
   /** Of the policy in force when a chain starts. */
@@ -41,18 +42,20 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
   const { sink, clock, timeoutMs } = options
   const queue = appendQueue(options)
   const mend = mending(clock, reopen)
+  /** `failed`: the chain has ended, and no fresh one has begun yet. */
   let state: 'open' | 'failed' | 'closed' = 'open'
   let closing: Promise<void> | undefined
   let chain: Chain
+  /** Of the newest line that is known to be written; `chain.head()` may be of one that still is not. */
   let head: Head | undefined
   let draining = false
 
   async function begin(cause: Start['cause']): Promise<void> {
     const { previous: found, torn } = await sink.begin()
-    // Of a file that was moved or cut under us we know what we wrote. After a failed write we do not: the file may hold more.
+    // If the file was moved or cut, we know what we wrote. After a failed write we do not: the file may hold more than that.
     const previous = cause === 'moved' ? (head ?? found) : (found ?? head)
     const fresh = openChain(options.random(16).toString('hex'))
-    const refusedAppends = queue.refused()
+    const refusedAppends = queue.unreported()
     const line = fresh.next({
       kind: 'start',
       timeMs: clock.now(),
@@ -65,7 +68,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
       refusedAppends,
     })
     await sink.write(Buffer.from(`${line}\n`))
-    queue.toldOf(refusedAppends)
+    queue.reported(refusedAppends)
     chain = fresh
     head = fresh.head()
   }
@@ -78,7 +81,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
     return written
   }
 
-  /** Never rejects. One at a time: the order of the chain is the order of the file. */
+  /** Never rejects. One write at a time: the order of the chain is the order of the file. */
   async function drain(): Promise<void> {
     if (draining) return
     draining = true
@@ -89,7 +92,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
   async function writeGroup(): Promise<void> {
     let group: Group | undefined
     try {
-      // While it looks, the other appends of this turn of the event loop join the group.
+      // Meanwhile the other appends of this turn of the event loop join the group.
       if (!(await sink.current())) await begin('moved')
       group = queue.take((record) => chain.next(record))
       if (group.bytes.length > 0) await sink.write(group.bytes)
@@ -102,7 +105,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
       group?.settle('audit-sink-failed')
       queue.clear('audit-sink-failed')
       void sink.end()
-      mend.later()
+      mend.begin()
     }
   }
 
@@ -117,11 +120,17 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
     mend.stop()
     await stopped.catch(() => undefined)
     state = 'closed'
-    await within(sink.end(), clock, timeoutMs).catch(() => undefined)
+    await inTime(sink.end()).catch(() => undefined)
+  }
+
+  function inTime(work: Promise<void>): Promise<void> {
+    return withinMs(clock, timeoutMs, work, () => {
+      throw new SinkError('blocked')
+    })
   }
 
   try {
-    await within(begin('process'), clock, timeoutMs)
+    await inTime(begin('process'))
   } catch (error) {
     void sink.end()
     throw error
@@ -136,15 +145,5 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
       closing = shut(stopped)
       return closing
     },
-  }
-}
-
-async function within<T>(work: Promise<T>, clock: Clock, timeoutMs: number): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const cancel = clock.after(timeoutMs, () => reject(new SinkError('blocked')))
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    cancel()
   }
 }

@@ -1,4 +1,4 @@
-/** POST /rotate and GET /rotate: who may, is told in order; the rotation itself is the process's. */
+/** POST /rotate and GET /rotate, told in order. The rotation itself belongs to the process: it goes on when its caller leaves. */
 import type { FastifyInstance } from 'fastify'
 import { peerOf } from '../http/attempt.ts'
 import { bearer } from '../http/bearer.ts'
