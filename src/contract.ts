@@ -114,7 +114,7 @@ export const CODES = {
     status: 429,
     retryAfterSeconds: 1,
     title: 'Too many refused requests',
-    advice: 'You were refused too often. Mend the request, then try again later.',
+    advice: 'You were refused too often. Fix the request, then try again later.',
   },
   HEADERS_TOO_LARGE: {
     status: 431,
@@ -289,7 +289,7 @@ export interface KeyReport {
   /** Versions; absent where the key could not be read. `to` is the newest that a Secret has, where somebody else made one meanwhile. */
   readonly from?: number
   readonly to?: number
-  /** `made`: a new version. `there`: an earlier attempt or somebody else had made it. `recent`: the newest is younger than minInterval. `not-asked`: mode rewrap.Absent as long as it is not known to be there. */
+  /** `made`: a new version. `there`: an earlier attempt or somebody else had made it. `recent`: the newest is younger than minInterval. `not-asked`: mode rewrap. Absent until it is known that the version exists. */
   readonly advance?: 'made' | 'there' | 'recent' | 'not-asked'
   readonly minDecryptionVersion?: { readonly before: number; readonly after: number }
   readonly retirement?: { readonly done: boolean; readonly why: RetirementWhy; readonly detail: string }
@@ -328,7 +328,7 @@ export interface SecretReport {
 /** Why one Secret cannot be moved, and what its people should do. */
 export const BLOCKED = {
   SECRET_MISSING: 'The policy names it, but it does not exist. Create it, or take its grant out of the policy.',
-  DATA_KEY_MISSING: 'It does not hold the data key that the policy names. Add it, or mend the grant.',
+  DATA_KEY_MISSING: 'It does not hold the data key that the policy names. Add it, or fix the grant.',
   UNREADABLE: "keyhole has no right to get it. Name it in the rotator's RBAC with the verb get.",
   UNWRITABLE:
     "keyhole may not patch it. Name it in the rotator's RBAC with the verb patch, or have the admission webhook that refuses let it pass.",

@@ -73,7 +73,7 @@ export interface Rotator extends Rotating {
   recall(signal: AbortSignal): Promise<void>
 }
 
-/** A ledger that is asked for again and again costs one look at all Secrets in so long. */
+/** A ledger that is asked for again and again costs one look at all Secrets in so long, or for each rotation. */
 const SURVEY_KEEP_MS = 10_000
 
 export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Rotator {
@@ -97,6 +97,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
     clock,
     gate: gated(),
     inForce: () => keysWithSecrets(policy()),
+    policyHash: () => policy().hash,
     keepMs: SURVEY_KEEP_MS,
     ending: halt,
   })
@@ -105,7 +106,7 @@ export function wireRotation(settings: RotatorSettings, parts: RotatorParts): Ro
   const rotateKey = keyRotator({
     intend: intender({ keys, effects, clock }),
     restore: restorer(minimum.restoreIfFallen),
-    advance: advancer({ keys, effects }),
+    advance: advancer({ keys, effects, halt }),
     move: mover({ inspect, rewrap, writeSecret, clock, gate, halt }),
     verify,
     retire: retirer({ keys, verify, minimum, clock, halt, policyHash: () => policy().hash }),

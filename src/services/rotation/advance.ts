@@ -23,7 +23,14 @@ export interface Advanced {
 /** @throws KeyholeError VAULT_UNAVAILABLE where it is not known to be there: another rotation looks again first. */
 export type Advance = (restored: Restored) => Promise<Advanced>
 
-export function advancer({ keys, effects }: { keys: Keys; effects: Effects }): Advance {
+export interface AdvanceOptions {
+  readonly keys: Keys
+  readonly effects: Effects
+  /** Aborts when the process is about to end: no version is made any more. */
+  readonly halt: AbortSignal
+}
+
+export function advancer({ keys, effects, halt }: AdvanceOptions): Advance {
   return async function advance(restored) {
     const { info, plan } = restored.intended
     const isThere = info.latestVersion >= plan.target
@@ -34,6 +41,7 @@ export function advancer({ keys, effects }: { keys: Keys; effects: Effects }): A
   async function make({ claim, wanted, info, plan: { target } }: Intended): Promise<void> {
     const { transitKey, rotating, steps } = wanted
     const { latestVersion: from } = info
+    halt.throwIfAborted()
     steps.stage('advance', { from, to: target })
     try {
       await effects.record(rotating, { effect: 'advance', transitKey, from, to: target }, (begun) =>

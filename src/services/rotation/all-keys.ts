@@ -57,8 +57,10 @@ export function allKeysRotator({ rotateKey, clock, halt, failed }: RotateAllOpti
     let stopped: KeyholeError | undefined
     let silent = 0
     for (const key of work.grant.keys) {
-      const stop = stopped ?? (halt.aborted ? asKeyholeError(halt.reason) : undefined)
-      const turn = async (asked: Wanted) => (stop === undefined ? await rotateKey(claim, asked) : unbegun(asked, stop))
+      const turn = async (asked: Wanted) => {
+        const stop = stopped ?? (halt.aborted ? asKeyholeError(halt.reason) : undefined)
+        return stop === undefined ? await rotateKey(claim, asked) : unbegun(asked, stop)
+      }
       const turns = await inTurn(() => wantedOf(work, key), turn, clock.now)
       reports.push(...turns.map(({ report }) => report))
       const failure = turns.at(-1)?.failure

@@ -80,7 +80,7 @@ export function intender({ keys, effects, clock }: { keys: Keys; effects: Effect
 function leaseFull(): KeyholeError {
   return new KeyholeError('LEASE_UNUSABLE', {
     why: LEASE_FULL,
-    fix: 'The Lease has no room for another unfinished rotation, so nothing of this key was begun. Mend what keeps the other keys from being finished, rotate those, then this one.',
+    fix: 'The Lease has no room for another unfinished rotation, so nothing of this key was begun. Fix what keeps the other keys from being finished, rotate those, then this one.',
   })
 }
 

@@ -158,19 +158,17 @@ const State = z.strictObject({
           }),
         )
         .max(MAX_FAILURES),
-      keys: z
-        .array(
-          z.strictObject({
-            key: name,
-            complete: z.boolean(),
-            ended: z.boolean().optional(),
-            rewrapped: count,
-            current: count,
-            blocked: count,
-            left: count,
-          }),
-        )
-        .max(1_000),
+      keys: z.array(
+        z.strictObject({
+          key: name,
+          complete: z.boolean(),
+          ended: z.boolean().optional(),
+          rewrapped: count,
+          current: count,
+          blocked: count,
+          left: count,
+        }),
+      ),
       idempotency: idempotency.optional(),
     })
     .optional(),

@@ -4,15 +4,17 @@ import type { TransitKeyInfo } from './ports.ts'
 import type { Survey, Surveyed } from './survey.ts'
 
 /**
- * Never from before a rotation that is over, whichever process it was of. So the ledger of a large estate, or of one whose API server
- * is slow, is old rather than never told.
+ * Never from before a rotation that is known to be over, whichever process it was of, nor of another policy. So the ledger of a large
+ * estate, or of one whose API server is slow, is old rather than never told.
  */
 export type Ledger = (facts: Facts, signal: AbortSignal) => Promise<Surveyed>
 
-/** What each request knows anyway, from the keys themselves and from the Lease. */
+/** What each request knows anyway, from the keys themselves, the Lease and the policy. */
 export interface Facts {
   readonly keys: readonly KeyFacts[]
-  readonly lastRotationEndedMs: number | undefined
+  /** Of the last rotation that the Lease remembers. */
+  readonly lastRotation: string | undefined
+  readonly policyHash: string
 }
 
 export interface KeyFacts {
@@ -29,38 +31,45 @@ export interface LedgerOptions {
 }
 
 export function ledger({ survey, clock, patienceMs }: LedgerOptions): Ledger {
-  async function fresh(facts: Facts, signal: AbortSignal): Promise<Surveyed> {
-    const found = await survey.recent(signal)
-    if (!isBehind(found, facts)) return found
-    survey.outdated()
-    return await survey.recent(signal)
+  /** By this clock: that of the process which rotated may be another. */
+  const lastRotation: { id: string | undefined; seenMs: number } = { id: undefined, seenMs: Number.NEGATIVE_INFINITY }
+
+  function note(id: string | undefined): void {
+    if (id !== lastRotation.id) Object.assign(lastRotation, { id, seenMs: clock.now() })
   }
 
-  function isBehind({ beganMs, entries }: Surveyed, { keys, lastRotationEndedMs }: Facts): boolean {
-    // Whoever may edit Leases may have written tomorrow.
-    const endedMs = lastRotationEndedMs ?? Number.NEGATIVE_INFINITY
-    return (beganMs < endedMs && endedMs <= clock.now()) || keys.some((key) => hasChanged(entries, key))
+  /** Whether something has happened since that the survey does not know of. */
+  function isBehind({ beganMs, policyHash, entries }: Surveyed, facts: Facts): boolean {
+    const isOlder = beganMs <= lastRotation.seenMs || policyHash !== facts.policyHash
+    return isOlder || facts.keys.some((key) => hasGrown(entries, key))
   }
 
   return async function ledgerFor(facts, signal) {
-    const before = survey.last()
-    const surveyed = fresh(facts, signal)
+    note(facts.lastRotation)
+    const before = survey.lastUsable()
+    let isAnswered = false
+    async function fresh(): Promise<Surveyed> {
+      const found = await survey.recent(signal)
+      return isAnswered || !isBehind(found, facts) ? found : await survey.next(signal)
+    }
+    const surveyed = fresh()
     if (before === undefined || isBehind(before, facts) || !isComplete(before, facts)) return await surveyed
     const late = Promise.withResolvers<Surveyed>()
     const cancel = clock.after(patienceMs, () => late.resolve(before))
     try {
       return await Promise.race([surveyed, late.promise])
     } finally {
+      isAnswered = true
       cancel()
     }
   }
 }
 
-/** What the survey could not tell of a key, it is not behind with. */
-function hasChanged(entries: Surveyed['entries'], { name, info }: KeyFacts): boolean {
+/** Versions and minimum only ever grow. What the survey could not tell of a key, it is not behind with. */
+function hasGrown(entries: Surveyed['entries'], { name, info }: KeyFacts): boolean {
   const { latestVersion, minDecryptionVersion } = entries.get(name) ?? {}
-  if (info === undefined || latestVersion === undefined) return false
-  return info.latestVersion !== latestVersion || info.minDecryptionVersion !== minDecryptionVersion
+  if (info === undefined || latestVersion === undefined || minDecryptionVersion === undefined) return false
+  return latestVersion < info.latestVersion || minDecryptionVersion < info.minDecryptionVersion
 }
 
 /** Whether it has an entry of each key, and is not about a failure that is over. */

@@ -51,7 +51,11 @@ export function retirer({ keys, verify, minimum, clock, halt, policyHash }: Reti
     }
     const { minDecryptionVersion: now } = await keys.read(wanted.transitKey, claim.signal)
     // Only ever up: Vault would take a lower one, too, and revive a compromised version.
-    if (plan.raiseTo > now) return await minimum.raise(intended, now, plan.raiseTo)
+    if (plan.raiseTo > now) {
+      // Who raises it has to look at every Secret afterwards, and a process that ends may not come to that.
+      halt.throwIfAborted()
+      return await minimum.raise(intended, now, plan.raiseTo)
+    }
     const retirement = { done: false, why: 'nothing-older', detail: `Versions from ${now} on are usable.` } as const
     const outcome = { minimum: { ...intended.minimum, after: now }, retirement }
     // An earlier attempt's raise, that has only now taken effect.

@@ -29,8 +29,9 @@ export function statusTeller({ journal, ledger, keys }: StatusOptions): StatusFo
       glances(keys, grant.keys, signal),
     ])
     const facts = {
+      policyHash: grant.policyHash,
       keys: grant.keys.map(({ transitKey }, index) => ({ name: transitKey.name, info: infos[index] })),
-      lastRotationEndedMs: found.state.last?.finishedAtMs,
+      lastRotation: found.state.last?.id,
     }
     const surveyed = await ledger(facts, signal)
     const own = new Set(grant.keys.map(({ transitKey }) => transitKey.name))

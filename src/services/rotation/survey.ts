@@ -16,6 +16,8 @@ import type { TransitKeyInfo } from './ports.ts'
 export interface Surveyed {
   readonly beganMs: number
   readonly atMs: number
+  /** Of the policy that it went by. */
+  readonly policyHash: string
   /** By name of the TransitKey. */
   readonly entries: ReadonlyMap<string, LedgerEntry>
 }
@@ -26,8 +28,12 @@ export interface Survey {
    * the next one to find.
    */
   recent(signal: AbortSignal): Promise<Surveyed>
+  /** One that begins after this call. */
+  next(signal: AbortSignal): Promise<Surveyed>
   /** The last one; undefined before the first. */
   last(): Surveyed | undefined
+  /** The last one, if that was not outdated since. */
+  lastUsable(): Surveyed | undefined
   /** What was seen is so no more, nor what is being looked at: the next caller waits for one that begins after this. */
   outdated(): void
 }
@@ -39,27 +45,44 @@ export interface SurveyOptions {
   readonly gate: Gate
   /** All keys of the policy in force, with their Secrets. */
   readonly inForce: () => readonly RotatableKey[]
+  readonly policyHash: () => string
   readonly keepMs: number
   /** Ends it with the process. */
   readonly ending: AbortSignal
 }
 
-export function surveyor({ keys, inspect, clock, gate, inForce, keepMs, ending }: SurveyOptions): Survey {
-  let last: Taken | undefined
-  let running: Promise<Taken> | undefined
-  let outdatedTimes = 0
+export function surveyor(options: SurveyOptions): Survey {
+  const { keys, inspect, clock, gate, inForce, policyHash, keepMs, ending } = options
+  let last: Numbered | undefined
+  let running: Promise<Numbered> | undefined
+  /** How many have begun. */
+  let begun = 0
+  /** The number of the newest one that was outdated. */
+  let outdatedUpTo = 0
 
-  async function take(): Promise<Taken> {
-    const begun = { beganMs: clock.now(), outdatedTimes }
+  async function take(): Promise<Numbered> {
+    begun += 1
+    const about = { number: begun, beganMs: clock.now(), policyHash: policyHash() }
     const entries = new Map<string, LedgerEntry>()
     for (const key of inForce()) entries.set(key.transitKey.name, await entryOf(key))
-    last = { ...begun, atMs: clock.now(), entries }
+    last = { ...about, atMs: clock.now(), entries }
     return last
   }
 
-  function isRecent(taken: Taken): boolean {
-    const ageMs = clock.now() - taken.atMs
-    return taken.outdatedTimes === outdatedTimes && ageMs >= 0 && ageMs < keepMs
+  /** The first with a greater number that comes to its end. */
+  async function after(number: number, signal: AbortSignal): Promise<Numbered> {
+    let taken: Numbered
+    do {
+      running ??= take().finally(() => {
+        running = undefined
+      })
+      taken = await raced(running, signal)
+    } while (taken.number <= number)
+    return taken
+  }
+
+  function lastUsable(): Numbered | undefined {
+    return last !== undefined && last.number > outdatedUpTo ? last : undefined
   }
 
   async function entryOf({ transitKey, secrets }: RotatableKey): Promise<LedgerEntry> {
@@ -79,27 +102,21 @@ export function surveyor({ keys, inspect, clock, gate, inForce, keepMs, ending }
 
   return {
     last: () => last,
+    lastUsable,
     outdated() {
-      outdatedTimes += 1
+      outdatedUpTo = begun
     },
+    next: (signal) => after(begun, signal),
     async recent(signal) {
-      const wanted = outdatedTimes
-      if (last !== undefined && isRecent(last)) return last
-      let taken: Taken
-      do {
-        running ??= take().finally(() => {
-          running = undefined
-        })
-        taken = await raced(running, signal)
-      } while (taken.outdatedTimes < wanted)
-      return taken
+      const usable = lastUsable()
+      const ageMs = clock.now() - (usable?.atMs ?? Number.NEGATIVE_INFINITY)
+      return usable !== undefined && ageMs >= 0 && ageMs < keepMs ? usable : await after(outdatedUpTo, signal)
     },
   }
 }
 
-interface Taken extends Surveyed {
-  /** How often what was seen before had been outdated when it began. */
-  readonly outdatedTimes: number
+interface Numbered extends Surveyed {
+  readonly number: number
 }
 
 /** Ciphertexts are not kept: a ledger of thousands of Secrets needs their versions only. */

@@ -12,11 +12,15 @@ import { NEVER, sealed, world } from './world.ts'
 const NAMES = ['a', 'b', 'c'] as const
 const ORDER: Order = { mode: 'rotate', retire: 'after-grace', dryRun: false }
 
+interface Surroundings {
+  /** Left behind by an earlier rotation. */
+  readonly intent?: Partial<Intent>
+  readonly halt?: AbortSignal
+  readonly onEvent?: (event: RotationEvent) => void
+}
+
 /** Three keys with one Secret each; `asked` are those that the caller may rotate. */
-async function rotating(
-  asked: readonly string[] = NAMES,
-  { intent, halt = NEVER }: { readonly intent?: Partial<Intent>; readonly halt?: AbortSignal } = {},
-) {
+async function rotating(asked: readonly string[] = NAMES, { intent, halt = NEVER, onEvent }: Surroundings = {}) {
   const there = world()
   const rotation = { grace: 0, admins: [{ namespace: 'keyhole', serviceAccount: 'cron' }] }
   const policy = policyFrom(
@@ -59,7 +63,7 @@ async function rotating(
           grant: rotationGrantOf(...asked.map((name) => keyOf(policy, name))),
           order,
           rotating: rotating_,
-          onEvent: (event) => events.push(event),
+          onEvent: onEvent ?? ((event) => events.push(event)),
         }),
       ),
   }
@@ -146,6 +150,21 @@ describe('rotateAll: a failure', () => {
     const lost = 'ROTATION_IN_PROGRESS'
     expect(outcomes(await run())).toEqual([`a ${lost}`, `b ${lost}`, `c ${lost}`])
     expect(versions()).toEqual([2, 1, 1])
+  })
+
+  test('told to stop while it finishes what was left begins nothing of what is asked', async () => {
+    const halting = new AbortController()
+    const onEvent = (event: RotationEvent) => {
+      if (event.type === 'step' && event.stage === 'close') halting.abort(new KeyholeError('ROTATION_INCOMPLETE'))
+    }
+    const intent = { target: 1, mode: 'rewrap', retire: 'never' } as const
+    const { claim, versions, run } = await rotating(['c'], { intent, halt: halting.signal, onEvent })
+    expect(await run()).toMatchObject([
+      { key: 'c', resumed: true, complete: true },
+      { key: 'c', complete: false, failure: { code: 'ROTATION_INCOMPLETE' } },
+    ])
+    expect(versions()).toEqual([1, 1, 1])
+    expect(claim.state().intents).toEqual([])
   })
 
   test('is to be told to stop: no other key begins', async () => {

@@ -135,7 +135,7 @@ describe('intend', () => {
     await expect(stages.intend(claim, other)).rejects.toMatchObject({
       code: 'LEASE_UNUSABLE',
       why: 'lease-full',
-      fix: expect.stringContaining('Mend what keeps the other keys'),
+      fix: expect.stringContaining('Fix what keeps the other keys'),
     })
     expect([there.lease(), there.records]).toEqual([before, []])
     // One whose intent stands there can go on.

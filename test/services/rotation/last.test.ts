@@ -43,10 +43,27 @@ describe('lastOf', () => {
     })
   })
 
+  test('is one entry for a key that had two turns: complete if both were, its Secrets as the second left them', () => {
+    const resumed = keyReport([secret('a', 'rewrapped'), secret('b', 'rewrapped')])
+    const asked = keyReport([secret('a', 'rewrapped'), secret('b', 'blocked', 'CONTENDED')], { complete: false })
+    expect(ended(resumed, asked)).toMatchObject({
+      keys: [{ key: 'payments', complete: false, ended: true, rewrapped: 1, blocked: 1 }],
+      failures: [{ name: 'b' }],
+    })
+    expect(ended(asked, resumed)).toMatchObject({ keys: [{ complete: false, rewrapped: 2 }], failures: [] })
+    const failure = { code: 'VAULT_UNAVAILABLE', detail: 'gone' } as const
+    expect(ended(keyReport([], { failure }), resumed).keys).toMatchObject([{ ended: false }])
+  })
+
   test('remembers 50 of them', () => {
     const last = ended(keyReport(Array.from({ length: 60 }, (_, index) => secret(`s${index}`, 'left'))))
     expect(last).toMatchObject({ keys: [{ left: 60 }], failures: { length: 50 } })
     expect(last.failures.at(-1)?.name).toBe('s49')
+  })
+
+  test('of thousands of keys can be read again', () => {
+    const last = ended(...Array.from({ length: 1_700 }, (_, index) => keyReport([], { key: `k${index}` })))
+    expect(parseState(formatState({ intents: [], last, known: [] }, 0))?.last?.keys).toHaveLength(1_700)
   })
 
   test('is what the Lease gives back', () => {
@@ -57,7 +74,7 @@ describe('lastOf', () => {
 
 test('countsOf adds up over all keys', () => {
   const first = keyReport([secret('a', 'rewrapped'), secret('b', 'left')])
-  expect(countsOf([first, keyReport([secret('c', 'rewrapped')])])).toEqual({
+  expect(countsOf([first, keyReport([secret('c', 'rewrapped')], { key: 'billing' })])).toEqual({
     rewrapped: 2,
     current: 0,
     blocked: 0,

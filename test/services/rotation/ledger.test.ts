@@ -12,12 +12,25 @@ import { NEVER } from './world.ts'
 function surveyed() {
   const { there, key, stages } = estateOf({ 'payments/a': 1, 'payments/b': 2 }, { latest: 2 })
   const { clock } = there
-  const survey = surveyor({ ...stages, clock, inForce: () => [key], keepMs: 10_000, ending: NEVER })
-  return { there, survey, ledger: ledgerOf({ survey, clock, patienceMs: 2_500 }) }
-}
-
-function of(keys: readonly KeyFacts[], lastRotationEndedMs?: number): Facts {
-  return { keys, lastRotationEndedMs }
+  let policyHash = 'sha256:0'
+  const survey = surveyor({
+    ...stages,
+    clock,
+    inForce: () => [key],
+    policyHash: () => policyHash,
+    keepMs: 10_000,
+    ending: NEVER,
+  })
+  const tell = ledgerOf({ survey, clock, patienceMs: 2_500 })
+  return {
+    there,
+    survey,
+    ledger: (keys: readonly KeyFacts[], facts: Partial<Facts> = {}, signal = NEVER) =>
+      tell({ keys, lastRotation: undefined, policyHash, ...facts }, signal),
+    changePolicy() {
+      policyHash = 'sha256:1'
+    },
+  }
 }
 
 describe('the ledger', () => {
@@ -31,18 +44,18 @@ describe('the ledger', () => {
 
   /** What the first survey saw is two Secrets; what a second one sees is held up. */
   async function surveyedOnce() {
-    const { there, survey, ledger } = surveyed()
+    const once = surveyed()
+    const { there, survey } = once
     const before = await there.elapsed(survey.recent(NEVER))
-    survey.outdated()
-    await there.clock.advance(1)
+    await there.clock.advance(10_000)
     const held = Promise.withResolvers<void>()
     there.fail(/^hold/, () => held.promise)
-    return { there, survey, ledger, before, held }
+    return { ...once, before, held }
   }
 
   test('is a new look where that is in time', async () => {
     const { there, ledger, before, held } = await surveyedOnce()
-    const soon = ledger(of([NOW]), NEVER)
+    const soon = ledger([NOW])
     await there.clock.advance(2_499)
     held.resolve()
     const { atMs } = await soon
@@ -57,13 +70,13 @@ describe('the ledger', () => {
     'is the last one where a new look takes longer and %s, and the look goes on for the next to find',
     async (_, key) => {
       const { there, survey, ledger, before, held } = await surveyedOnce()
-      const soon = ledger(of([key]), NEVER)
+      const soon = ledger([key])
       await there.clock.advance(2_500)
       expect(await soon).toBe(before)
       held.resolve()
       await settled()
       expect(survey.last()?.atMs).toBeGreaterThan(before.atMs)
-      expect(await ledger(of([key]), NEVER)).toBe(survey.last())
+      expect(await ledger([key])).toBe(survey.last())
       expect(there.count(/^hold/)).toBe(4)
     },
   )
@@ -74,7 +87,7 @@ describe('the ledger', () => {
     ['is from before another process retired one', { ...NOW, info: { ...NOW.info, minDecryptionVersion: 2 } }],
   ])('waits for the new look where the last one %s', async (_, key) => {
     const { there, ledger, before, held } = await surveyedOnce()
-    const soon = ledger(of([NOW, key]), NEVER)
+    const soon = ledger([NOW, key])
     await there.clock.advance(60_000)
     held.resolve()
     expect((await soon).atMs).toBeGreaterThan(before.atMs)
@@ -85,7 +98,8 @@ describe('the ledger', () => {
     await there.elapsed(survey.recent(NEVER))
     rotatedElsewhere(there)
     const now = { ...NOW, info: { ...NOW.info, latestVersion: 3 } }
-    const found = await there.elapsed(ledger(of([now]), NEVER))
+    await there.clock.advance(1)
+    const found = await there.elapsed(ledger([now]))
     expect(found.entries.get('payments')).toMatchObject({ latestVersion: 3 })
     expect(there.count(/^hold/)).toBe(4)
   })
@@ -96,32 +110,69 @@ describe('the ledger', () => {
     await settled()
     rotatedElsewhere(there)
     const now = { ...NOW, info: { ...NOW.info, latestVersion: 3 } }
-    const soon = ledger(of([now]), NEVER)
+    const soon = ledger([now])
     held.resolve()
     expect((await joined).entries.get('payments')).toMatchObject({ latestVersion: 2 })
     expect((await soon).entries.get('payments')).toMatchObject({ latestVersion: 3 })
   })
 
-  test('is from after the last rotation, although one that it was under way with has ended meanwhile', async () => {
-    const { there, survey, ledger, before, held } = await surveyedOnce()
+  test('is from after the last rotation on the Lease, although a look that had begun before has ended meanwhile', async () => {
+    const { there, survey, ledger, held } = await surveyedOnce()
     const joined = survey.recent(NEVER)
     await there.clock.advance(1_000)
-    const lastRotationEndedMs = there.clock.now()
     held.resolve()
-    await joined
-    const soon = await there.elapsed(ledger(of([NOW], lastRotationEndedMs), NEVER))
-    expect(soon.beganMs).toBeGreaterThanOrEqual(lastRotationEndedMs)
-    expect(before.beganMs).toBeLessThan(lastRotationEndedMs)
-    expect(there.count(/^hold/)).toBe(6)
-    expect(await ledger(of([NOW], lastRotationEndedMs), NEVER)).toBe(soon)
+    const during = await joined
+    const after = await there.elapsed(ledger([NOW], { lastRotation: 'b1' }))
+    expect(after).not.toBe(during)
+    await there.clock.advance(1)
+    // By the Lease it is not known when this was: to whoever saw it before, it is not new.
+    const later = await there.elapsed(ledger([NOW], { lastRotation: 'b1' }))
+    expect(await ledger([NOW], { lastRotation: 'b1' })).toBe(later)
+    expect(there.count(/^hold/)).toBe(8)
   })
 
-  test('takes no word for a rotation that ends tomorrow', async () => {
-    const { there, survey, ledger } = surveyed()
+  test('is not from before a rotation here whose end the Lease does not know of', async () => {
+    const { there, survey, ledger, before, held } = await surveyedOnce()
+    survey.outdated()
+    const soon = ledger([NOW])
+    await there.clock.advance(60_000)
+    held.resolve()
+    expect(await soon).not.toBe(before)
+  })
+
+  test('is not of another policy', async () => {
+    const { there, survey, ledger, changePolicy } = surveyed()
     await there.elapsed(survey.recent(NEVER))
-    const lastRotationEndedMs = there.clock.now() + 86_400_000
-    expect(await ledger(of([NOW], lastRotationEndedMs), NEVER)).toBe(survey.last())
+    await there.clock.advance(1)
+    changePolicy()
+    const held = Promise.withResolvers<void>()
+    there.fail(/^hold/, () => held.promise)
+    const soon = ledger([NOW])
+    await there.clock.advance(60_000)
+    held.resolve()
+    expect(await soon).toMatchObject({ policyHash: 'sha256:1' })
+  })
+
+  test('is one look where that saw more than its request did', async () => {
+    const { there, ledger } = surveyed()
+    rotatedElsewhere(there)
+    const found = await there.elapsed(ledger([NOW]))
+    expect(found.entries.get('payments')).toMatchObject({ latestVersion: 3 })
     expect(there.count(/^hold/)).toBe(2)
+  })
+
+  test('looks no further for a request that has its answer', async () => {
+    const { there, survey, ledger, before, held, changePolicy } = await surveyedOnce()
+    changePolicy()
+    void survey.recent(NEVER)
+    await there.clock.advance(1)
+    const soon = ledger([NOW], { policyHash: 'sha256:0' })
+    await there.clock.advance(2_500)
+    expect(await soon).toBe(before)
+    // What it joined is not of its policy.
+    held.resolve()
+    await settled()
+    expect(there.count(/^hold/)).toBe(4)
   })
 
   test('of a key whose survey failed is not looked at for each who asks', async () => {
@@ -129,12 +180,12 @@ describe('the ledger', () => {
     there.fail(/^hold/, new UpstreamError('kubernetes', 'unauthorized'))
     await there.elapsed(survey.recent(NEVER))
     const failed = survey.last()
-    expect(await there.elapsed(ledger(of([NOW]), NEVER))).toBe(failed)
+    expect(await there.elapsed(ledger([NOW]))).toBe(failed)
     // When that is too old, a failure that may be over is no answer.
     await there.clock.advance(10_000)
     const held = Promise.withResolvers<void>()
     there.fail(/^hold/, () => held.promise)
-    const soon = ledger(of([NOW]), NEVER)
+    const soon = ledger([NOW])
     await there.clock.advance(60_000)
     held.resolve()
     expect((await soon).entries.get('payments')).not.toHaveProperty('failure')
@@ -144,7 +195,7 @@ describe('the ledger', () => {
     const { there, ledger } = surveyed()
     there.fail(/^hold/, () => new Promise(() => {}))
     const impatient = new AbortController()
-    const soon = ledger(of([NOW]), impatient.signal)
+    const soon = ledger([NOW], {}, impatient.signal)
     await there.clock.advance(4_999)
     impatient.abort(new Error('deadline'))
     await expect(soon).rejects.toThrow('deadline')

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RotationEvent } from '../../../src/contract.ts'
-import { UpstreamError } from '../../../src/errors.ts'
-import { claimOf, estateOf, journalOf, RUN, wantedOf } from './stages.ts'
+import { KeyholeError, UpstreamError } from '../../../src/errors.ts'
+import { claimOf, estateOf, journalOf, RUN, stagesOf, wantedOf } from './stages.ts'
 import type { World } from './world.ts'
 import { NEVER, plaintextOf, sealed } from './world.ts'
 
@@ -52,6 +52,25 @@ describe('rotateKey', () => {
     const { report } = await there.elapsed(stages.rotateKey(claim, wantedOf(key)))
     expect(there.count(/^(?:rotate|min|replace)/)).toBe(0)
     expect(report).toMatchObject({ complete: true, advance: 'recent', from: 2, to: 2 })
+  })
+
+  test.each([
+    ['a version is made', 'intend', { latestVersion: 1, minDecryptionVersion: 1 }],
+    ['the minimum is raised', 'verify', { latestVersion: 2, minDecryptionVersion: 1 }],
+  ] as const)('told to stop before %s, leaves that to the next rotation', async (_, stage, left) => {
+    const { there, key } = estateOf(TWO)
+    const halting = new AbortController()
+    const { rotateKey } = stagesOf(there, { halt: halting.signal })
+    const onEvent = (event: RotationEvent) => {
+      const isStep = event.type === 'step' && event.stage === 'intend'
+      const isEnd = event.type === 'progress' && event.stage === 'verify' && event.done === event.total
+      if (stage === 'intend' ? isStep : isEnd) halting.abort(new KeyholeError('ROTATION_INCOMPLETE'))
+    }
+    const claim = await claimOf(there)
+    const { report } = await there.elapsed(rotateKey(claim, wantedOf(key, { onEvent })))
+    expect(report).toMatchObject({ complete: false, failure: { code: 'ROTATION_INCOMPLETE' } })
+    expect(there.keys.get('payments')).toMatchObject(left)
+    expect(claim.state().intents).toHaveLength(1)
   })
 
   test('moves again what fell behind before it was looked at', async () => {

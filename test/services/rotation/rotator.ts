@@ -53,6 +53,7 @@ export function rotator(there: World, holder = 'us') {
     ...stages,
     clock: there.clock,
     inForce: () => [PAYMENTS, OTHER],
+    policyHash: () => 'sha256:0',
     keepMs: 10_000,
     ending: halting.signal,
   })

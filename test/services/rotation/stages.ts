@@ -81,7 +81,7 @@ export function stagesOf(world: World, { halt = NEVER, policyHash = () => 'sha25
   const stages = {
     intend: intender({ keys, effects, clock }),
     restore: restorer(minimum.restoreIfFallen),
-    advance: advancer({ keys, effects }),
+    advance: advancer({ keys, effects, halt }),
     move: mover({ inspect, rewrap, writeSecret, clock, gate, halt }),
     verify,
     retire: retirer({ keys, verify, minimum, clock, halt, policyHash }),

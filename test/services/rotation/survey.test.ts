@@ -13,6 +13,7 @@ function surveyed(secrets: Readonly<Record<string, number>> = { 'payments/a': 1,
     ...stages,
     clock: there.clock,
     inForce: () => inForce,
+    policyHash: () => 'sha256:0',
     keepMs: 10_000,
     ending,
   })
