@@ -22,7 +22,7 @@ export async function* policyInForce({ openPolicy }: CheckParts): Checking<Check
   const source = opened.found
   source.close()
   for (const problem of source.problems()) {
-    yield toFix('policy', formatProblem(problem), 'mend the document: until then it is not in force as it is written')
+    yield toFix('policy', formatProblem(problem), 'fix the document: until then it is not in force as it is written')
   }
   const policy = source.current()
   const { grants, transitKeys, hash } = policy

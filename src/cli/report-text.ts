@@ -24,7 +24,7 @@ export function printReport(screen: Screen, report: RotationReport): void {
     screen,
     report,
     'left',
-    mayGoOn(report) ? 'Left, for a rerun to go on with:' : 'Left. First mend what "failed" says:',
+    mayGoOn(report) ? 'Left, for a rerun to go on with:' : 'Left. First fix what "failed" says:',
   )
   printGitops(screen, report)
 }

@@ -155,6 +155,6 @@ function conditionOf(kind: UpstreamKind | undefined): KeyCondition {
 const FIXES: Readonly<Record<Exclude<KeyCondition, 'derived'>, string>> = {
   'not-derived':
     'create the Transit key with derived=true and encrypt its Secrets again, or set binding: none on the TransitKey and accept that its ciphertext opens wherever it is pasted',
-  missing: 'create the Transit key in Vault with derived=true, or mend mount and name of the TransitKey',
+  missing: 'create the Transit key in Vault with derived=true, or fix mount and name of the TransitKey',
   'role-refused': 'create the Vault role of the TransitKey, with a policy that has "update" on <mount>/decrypt/<key>',
 }

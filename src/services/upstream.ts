@@ -72,8 +72,8 @@ const VAULT_FIXES: Partial<Record<UpstreamKind, string>> = {
     "Vault refuses keyhole's login: it cannot reach the API server to review keyhole's token, or the Vault role binds another ServiceAccount, namespace or audience",
   forbidden: 'give the Vault role a policy with capability "update" on <mount>/decrypt/<key>',
   'role-missing': 'create the Vault role, or name the right one in vaultRoles.read of the TransitKey',
-  'mount-missing': 'enable the transit engine at the mount that the TransitKey names, or mend spec.mount',
-  'key-missing': 'create the Transit key in Vault with derived=true, or mend the name of the TransitKey',
+  'mount-missing': 'enable the transit engine at the mount that the TransitKey names, or fix spec.mount',
+  'key-missing': 'create the Transit key in Vault with derived=true, or fix the name of the TransitKey',
   'context-missing': 'the Transit key is derived: set binding: place on the TransitKey',
   'bad-request': "see Vault's audit log: the key's type cannot decrypt, or the auth method is not set up",
   'too-new':

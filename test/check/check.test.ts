@@ -321,7 +321,7 @@ describe('what the policy says', () => {
     await installation.mount('policy', { ...SAMPLE_POLICY, 'payments.yaml': broken })
     const { exit, lines } = await installation.check()
     expect(exit).toBe(3)
-    const fix = ' Mend the document: until then it is not in force as it is written'
+    const fix = ' Fix the document: until then it is not in force as it is written'
     expect(unwell(lines)).toEqual([
       `fix   policy: payments.yaml:1:1: error: SecretGrant payments/db: This version is not taken. There is no good version of it: it is denied.${fix}`,
       `fix   policy: payments.yaml:5:3: error: SecretGrant payments/db: "transitKey" is missing.${fix}`,

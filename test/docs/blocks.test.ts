@@ -34,7 +34,32 @@ describe('an sh block', () => {
     expect(stderr).toBe('')
     expect(status).toBe(0)
   })
+
+  const typed = blocksOf('sh').filter(([where]) => /^docs\/(?:how-to|runbooks)\//.test(where))
+
+  // An interactive zsh takes it for words of the command: variables that are set on such a line are not set.
+  test.each(typed)('that is typed, at %s, has no comment', (_, text) => {
+    expect(commentsIn(text)).toEqual([])
+  })
+
+  test('with a comment behind a command would be found', () => {
+    expect(commentsIn('A=1 B=2   # both\nrotate\n')).toEqual(['A=1 B=2   # both'])
+    expect(commentsIn('f() {\n  # first\n  g\n}\n')).toEqual(['  # first'])
+    expect(commentsIn(`echo '# a' "b # c" \\# "\${d#e}" "$#" $#\ncat <<'EOF'\n# f's\nEOF\n`)).toEqual([])
+  })
 })
+
+/** The lines of a script that have one; what is quoted, and what a here-document holds, is none. */
+function commentsIn(text: string): readonly string[] {
+  const blank = (part: string) => part.replaceAll(/[^\n]/g, '_')
+  const bare = text
+    .replaceAll(/(<<-?(['"]?)(\w+)\2[^\n]*\n)(.*?^\s*\3)$/gms, (_, head: string, _quote, _end, held: string) => {
+      return head + blank(held)
+    })
+    .replaceAll(/\\[^\n]|'[^']*'|"(?:\\.|[^"\\])*"/gs, blank)
+    .split('\n')
+  return text.split('\n').filter((_, at) => /(?:^|[\s;&|()])#/.test(bare[at] ?? ''))
+}
 
 /** Also those within a ConfigMap. */
 function policiesIn([where, text]: readonly [string, string]): readonly (readonly [string, string])[] {
