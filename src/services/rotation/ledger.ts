@@ -1,5 +1,6 @@
 /** The survey that GET /rotate answers with: a new one, or the last where a new one takes longer than a request may wait. */
 import type { Clock } from '../../clock.ts'
+import { withinMs } from '../../clock.ts'
 import type { TransitKeyInfo } from './ports.ts'
 import type { Survey, Surveyed } from './survey.ts'
 
@@ -31,16 +32,19 @@ export interface LedgerOptions {
 }
 
 export function ledger({ survey, clock, patienceMs }: LedgerOptions): Ledger {
+  let lastRotation: string | undefined
   /** By this clock: that of the process which rotated may be another. */
-  const lastRotation: { id: string | undefined; seenMs: number } = { id: undefined, seenMs: Number.NEGATIVE_INFINITY }
+  let seenMs = Number.NEGATIVE_INFINITY
 
-  function note(id: string | undefined): void {
-    if (id !== lastRotation.id) Object.assign(lastRotation, { id, seenMs: clock.now() })
+  function note(rotation: string | undefined): void {
+    if (rotation === lastRotation) return
+    lastRotation = rotation
+    seenMs = clock.now()
   }
 
   /** Whether something has happened since that the survey does not know of. */
   function isBehind({ beganMs, policyHash, entries }: Surveyed, facts: Facts): boolean {
-    const isOlder = beganMs <= lastRotation.seenMs || policyHash !== facts.policyHash
+    const isOlder = beganMs <= seenMs || policyHash !== facts.policyHash
     return isOlder || facts.keys.some((key) => hasGrown(entries, key))
   }
 
@@ -54,14 +58,10 @@ export function ledger({ survey, clock, patienceMs }: LedgerOptions): Ledger {
     }
     const surveyed = fresh()
     if (before === undefined || isBehind(before, facts) || !isComplete(before, facts)) return await surveyed
-    const late = Promise.withResolvers<Surveyed>()
-    const cancel = clock.after(patienceMs, () => late.resolve(before))
-    try {
-      return await Promise.race([surveyed, late.promise])
-    } finally {
+    return await withinMs(clock, patienceMs, surveyed, () => {
       isAnswered = true
-      cancel()
-    }
+      return before
+    })
   }
 }
 
